@@ -60,7 +60,7 @@ def parse_size(text: str) -> int:
 
 
 def format_duration(seconds: float, parts: int | None = None) -> str:
-    """`1d2h`, `1m30s`, `250ms`; exact to the second unless only the first `parts` units are wanted."""
+    """`1d2h`, `1m30s`, `250ms`; exact to the second unless fewer `parts` are wanted."""
     if not math.isfinite(seconds):
         return "?"
     sign, seconds = ("-" if seconds < 0 else ""), abs(seconds)
