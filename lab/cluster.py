@@ -131,9 +131,8 @@ def _message(item: Any) -> str:
     loc = item["loc"]
     where = ".".join(str(part) for part in loc)
     if item["type"] == "extra_forbidden":
-        table: type[BaseModel] = (
-            {"lease": Lease, "limits": Limits, "hosts": Host}.get(str(loc[0]), Cluster) if len(loc) > 1 else Cluster
-        )
+        tables: dict[str, type[BaseModel]] = {"lease": Lease, "limits": Limits, "hosts": Host}
+        table = tables.get(str(loc[0]), Cluster) if len(loc) > 1 else Cluster
         known = [entry.alias or name for name, entry in table.model_fields.items()]
         return f"unknown key {where}{near(str(loc[-1]), known) or '; known: ' + ', '.join(known)}"
     text = item["msg"].removeprefix("Value error, ")
