@@ -1,0 +1,393 @@
+"""Put a note's generated sections in words: plain functions from what was measured to lines of markdown."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lab.notebook.figures import Figure
+from lab.notebook.regions import neutral
+from lab.notebook.source import Attempt, NoteSource
+from lab.stats import Interval, MatchCount, Metric, elo_interval
+from lab.units import format_duration, format_size
+from lab.verdict import PENDING, Outcome, Verdict
+
+__all__ = [
+    "cost",
+    "cost_text",
+    "costs",
+    "decision",
+    "figures",
+    "finding",
+    "head",
+    "health",
+    "protocol",
+    "provenance",
+    "question",
+    "results",
+    "samples",
+]
+
+MAX_TABLE_ROWS = 60
+MAX_ARTIFACTS = 40
+
+
+# --- numbers in words ----------------------------------------------------------------------------
+
+
+def number(value: float) -> str:
+    """A number with four significant digits, and no exponent where none is needed."""
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if float(value).is_integer() and abs(value) < 1e12:
+        return f"{int(value):,}".replace(",", " ")
+    return f"{value:.4g}"
+
+
+def percent(value: float) -> str:
+    return "–" if math.isnan(value) else f"{100 * value:.1f} %"
+
+
+def rate_text(rate: Interval) -> str:
+    """A rate with its interval, and nothing pretended about no games."""
+    if not rate.n:
+        return "no games"
+    return f"{percent(rate.value)} ({percent(rate.low)[:-2]} to {percent(rate.high)})"
+
+
+def elo_text(rate: Interval) -> str:
+    """The Elo difference with its interval; one-sided where no game was lost (or won)."""
+    if not rate.n:
+        return "–"
+    value, low, high = elo_interval(rate)
+    if math.isinf(value):
+        return f"> {low:+.0f}" if value > 0 else f"< {high:+.0f}"
+    return f"{value:+.0f} ({low:+.0f} to {high:+.0f})"
+
+
+def metric_text(metric: Metric, name: str = "") -> str:
+    """A metric with its interval and n, as far as they are known."""
+    show = percent if "winrate" in name or name.endswith("_rate") else number
+    text = show(metric.value)
+    extra = []
+    if metric.ci_low is not None and metric.ci_high is not None:
+        extra.append(f"95 % interval {show(metric.ci_low)} to {show(metric.ci_high)}")
+    if metric.n is not None:
+        extra.append(f"n = {metric.n}")
+    return f"{text} ({', '.join(extra)})" if extra else text
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+    """A markdown table; cells cannot break it."""
+
+    def line(cells: Sequence[Any]) -> str:
+        return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+    return [line(header), "|" + "---|" * len(header), *(line(row) for row in rows)]
+
+
+# --- the sections --------------------------------------------------------------------------------
+
+
+def finding(source: NoteSource, verdict: Verdict) -> str:
+    """The answer in one sentence, generated from the rule's outcome."""
+    if verdict.word == PENDING:
+        return "Not finished yet: some jobs have not ended, so the frozen rule has not been applied."
+    if verdict.word == "exploratory":
+        return "No decision rule was frozen before the run: the numbers below are descriptions, not tests."
+    if verdict.word == "invalid":
+        more = f" (and {len(verdict.reasons) - 1} more reasons)" if len(verdict.reasons) > 1 else ""
+        return f"Nothing can be concluded: {verdict.reasons[0]}{more}."
+    told = "; ".join(dict.fromkeys(outcome_text(source, out) for out in verdict.accept[:6]))
+    if len(verdict.accept) > 6:
+        told += f"; and {len(verdict.accept) - 6} more"
+    ending = {
+        "supported": "every condition of the frozen rule holds",
+        "refuted": "the frozen rule is contradicted",
+        "inconclusive": "the frozen rule is neither met nor contradicted",
+    }[verdict.word]
+    return f"{told[:1].upper()}{told[1:]}: {ending}."
+
+
+def outcome_text(source: NoteSource, out: Outcome) -> str:
+    """One condition's outcome as part of a sentence."""
+    if out.metric is None or out.compared is None:
+        return f"`{out.text}` cannot be judged ({out.why})"
+    attempt = next((item for item in source.attempts if item.job == out.job), None)
+    if out.name == "winrate" and attempt is not None and len(attempt.matches) == 1:
+        match = attempt.matches[0]
+        arm = attempt.label.removeprefix(attempt.step).strip()
+        rate = match.rate
+        interval = f"95 % interval {percent(rate.low)[:-2]} to {percent(rate.high)}, n = {rate.n}"
+        who = f"{match.player} scores {percent(rate.value)} against {match.opponent}"
+        return who + (f" with {arm}" if arm else "") + f" ({interval})"
+    return f"{attempt.label if attempt else out.step}: {out.name} is {metric_text(out.metric, out.name)}"
+
+
+def head(source: NoteSource, verdict: Verdict) -> list[str]:
+    title = neutral(str(source.manifest.get("title") or source.exp))
+    return [f"# {title}", "", f"**{verdict.word.capitalize()}.** {neutral(finding(source, verdict))}"]
+
+
+def question(source: NoteSource) -> list[str]:
+    protocol = source.protocol
+    lines = ["## Question and hypothesis", "", neutral(str(protocol.get("question") or "–").strip()), ""]
+    lines += [f"*Hypothesis, written before the run:* {neutral(str(protocol.get('hypothesis') or '–').strip())}"]
+    if parents := protocol.get("parents"):
+        lines += ["", f"Builds on: {', '.join(neutral(str(parent)) for parent in parents)}."]
+    if notes := protocol.get("notes"):
+        lines += ["", neutral(str(notes).strip())]
+    return lines
+
+
+def decision(source: NoteSource, verdict: Verdict) -> list[str]:
+    rule = source.manifest.get("decision") or source.protocol.get("decision") or {}
+    lines = ["## Decision rule", ""]
+    frozen = f"Frozen at {source.manifest.get('created', '?')}, before the first result"
+    lines += [f"{frozen}; rule `{rule.get('rule', '?')}`, primary metric `{rule.get('primary', '–')}`."]
+    outcomes = [("accept", out) for out in verdict.accept] + [("guard", out) for out in verdict.guards]
+    if outcomes:
+        rows = [
+            (
+                kind,
+                f"`{neutral(out.text)}`",
+                "–" if out.compared is None else number(out.compared),
+                "–" if out.metric is None or out.metric.n is None else out.metric.n,
+                _outcome_word(kind, out),
+                f"`{out.job}`" if out.job else "–",
+            )
+            for kind, out in outcomes
+        ]
+        lines += ["", *table(("Kind", "Condition", "Found", "n", "Outcome", "Job"), rows)]
+    elif verdict.word == PENDING:
+        conditions = [("accept", text) for text in rule.get("accept") or ()]
+        conditions += [("guard", text) for text in rule.get("guards") or ()]
+        lines += ["", *(f"- {kind}: `{neutral(str(text))}`" for kind, text in conditions)]
+    if verdict.word not in (PENDING, "exploratory"):
+        lines += ["", f"Verdict: **{verdict.word}**."]
+        if verdict.word == "invalid":
+            lines += [f"- {neutral(reason)}" for reason in verdict.reasons]
+    return lines
+
+
+def _outcome_word(kind: str, out: Outcome) -> str:
+    if out.compared is None:
+        return f"unknown: {neutral(out.why)}"
+    if out.holds:
+        return "holds"
+    if kind == "guard":
+        return "failed"
+    return "contradicted" if out.contradicted else "not shown"
+
+
+def protocol(source: NoteSource, deviations: Sequence[str]) -> list[str]:
+    lines = ["## Protocol as run", ""]
+    accepted = {attempt.job: attempt for attempt in source.attempts}
+    rows = []
+    for job in source.jobs[:MAX_TABLE_ROWS]:
+        attempt = accepted.get(job["job"])
+        state = source.states.get(job["job"])
+        what = job.get("task") or " ".join(str(part) for part in job.get("argv") or ())[:60]
+        rows.append(
+            (
+                f"`{job['job']}`",
+                f"`{what}`",
+                job.get("seed", "–"),
+                state[0].word if state else "unknown",
+                format_duration(attempt.number("wall_s")) if attempt else "–",
+                format_duration(float(job.get("time_limit_s") or 0)),
+            )
+        )
+    lines += table(("Job", "Task", "Seed", "State", "Wall time", "Limit"), rows)
+    if len(source.jobs) > MAX_TABLE_ROWS:
+        lines += ["", f"{len(source.jobs) - MAX_TABLE_ROWS} more jobs are in the manifest."]
+    if source.protocol_path:
+        lines += ["", f"The protocol as submitted: [{source.protocol_path}]({source.protocol_path})."]
+    lines += ["", "### Deviations", ""]
+    lines += [f"- {neutral(text)}" for text in deviations] or ["None: every job's first attempt was accepted."]
+    return lines
+
+
+def results(source: NoteSource) -> list[str]:
+    lines = ["## Results"]
+    matches = [(attempt, match) for attempt in source.attempts for match in attempt.matches]
+    if matches:
+        lines += ["", "### Matches", "", "Recounted by the lab from the results by colour.", ""]
+        lines += table(
+            ("Player", "Opponent", "n", "as Black W/L/D", "as White W/L/D", "Win rate (95 % Wilson)", "Elo (95 %)"),
+            [_match_row(match) for _, match in matches[:MAX_TABLE_ROWS]],
+        )
+        conditions = sorted({f"{m.player} against {m.opponent}: {m.conditions}" for _, m in matches if m.conditions})
+        lines += ["", *(f"- {neutral(text)}" for text in conditions)]
+        if any(match.no_result for _, match in matches):
+            lines += ["", "Games without result are not in n."]
+        pairs = [(match, match.pairs) for _, match in matches if match.pairs]
+        if pairs:
+            scores = sorted({score for _, counts in pairs for score, _ in counts}, reverse=True)
+            lines += ["", "Colour-swapped pairs by points of the player (one opening each, played from both sides):", ""]
+            rows = [
+                (neutral(f"{m.player} against {m.opponent}"), *(dict(counts).get(s, 0) for s in scores))
+                for m, counts in pairs
+            ]
+            lines += table(("Match", *(f"{score:g}" for score in scores)), rows)
+    rows = [
+        (
+            f"`{neutral(name)}`",
+            neutral(attempt.label),
+            metric_text(metric, name),
+            neutral(metric.unit) or "–",
+            neutral(metric.method) or "–",
+        )
+        for attempt in source.attempts
+        for name, metric in attempt.metrics.items()
+    ]
+    if rows:
+        lines += ["", "### Metrics", "", *table(("Metric", "Job", "Value", "Unit", "Method"), rows[:MAX_TABLE_ROWS])]
+        if len(rows) > MAX_TABLE_ROWS:
+            lines += ["", f"{len(rows) - MAX_TABLE_ROWS} more are in the jobs' result.json."]
+    if len(lines) == 1:
+        lines += ["", "No accepted result yet."]
+    return lines
+
+
+def _match_row(match: MatchCount) -> tuple[str, ...]:
+    wld = ["/".join(str(count) for count in side) for side in (match.black, match.white)]
+    player, opponent = neutral(match.player), neutral(match.opponent)
+    return (player, opponent, str(match.rate.n), *wld, rate_text(match.rate), elo_text(match.rate))
+
+
+def figures(drawn: Sequence[Figure]) -> list[str]:
+    lines = ["## Figures"]
+    for index, figure in enumerate(drawn, start=1):
+        base = f"figures/{figure.name}"
+        lines += ["", f"![{neutral(figure.title)}]({base}.svg)", ""]
+        lines += [f"**Figure {index}.** {neutral(figure.caption)} ([PNG]({base}.png), [data]({base}.csv))"]
+    return lines if drawn else [*lines, "", "No job declared a curve or a match."]
+
+
+def health(source: NoteSource, verdict: Verdict, problems: Sequence[str]) -> list[str]:
+    lines = ["## Health", ""]
+    if verdict.guards:
+        for out in verdict.guards:
+            mark = "✓" if out.holds else "✗"
+            found = f"found {number(out.compared)}" if out.compared is not None else neutral(out.why)
+            lines.append(f"- {mark} `{neutral(out.text)}`: {found}" + (f" in `{out.job}`" if out.job else ""))
+    else:
+        lines.append("- The protocol names no guards.")
+    recounted = sum(len(attempt.matches) for attempt in source.attempts)
+    if problems:
+        lines += [f"- ✗ {neutral(problem)}" for problem in problems]
+    elif recounted:
+        lines.append(f"- ✓ The lab's recount agrees with the tasks' own figures ({recounted} matches).")
+    if source.missing and source.ended:
+        lines.append(f"- ✗ {len(source.missing)} jobs without an accepted result.")
+    return lines
+
+
+def samples(copied: Sequence[tuple[str, str, Sequence[str]]]) -> list[str]:
+    """`copied`: (title, file in the experiment's folder, lines of text for it)."""
+    lines = ["## Sample games"]
+    for title, path, text in copied:
+        lines += ["", f"[{neutral(title)}]({path})"]
+        if text:
+            lines += ["", "```text", *(line.replace("```", "'''") for line in text), "```"]
+    return lines if copied else [*lines, "", "None."]
+
+
+def provenance(source: NoteSource) -> list[str]:
+    manifest = source.manifest
+    code = manifest.get("code") or {}
+    lines = ["## Provenance", ""]
+    if code:
+        dirty = "with uncommitted changes, which are in the snapshot" if code.get("dirty") else "clean working tree"
+        lines.append(f"- Code snapshot `{code.get('id')}`: commit `{code.get('commit') or '–'}`, {dirty}.")
+    else:
+        lines.append("- Code: not frozen (the lab's folder is no git repository); the installed version ran.")
+    lines.append(f"- Protocol sha256 `{manifest.get('protocol_sha256', '–')}`.")
+    lines.append(f"- Submitted {manifest.get('created', '?')} by {neutral(str(manifest.get('submitted_by') or '?'))}.")
+    seeds = sorted({job["seed"] for job in source.jobs if "seed" in job})
+    lines.append(f"- Seeds: {', '.join(str(seed) for seed in seeds) or '–'}.")
+    for text, names in _grouped(source.attempts, _environment):
+        lines.append(f"- {neutral(text)} ({names}).")
+    if source.protocol_path:
+        lines += ["", "To run it again:", "", "```sh", f"lab submit results/{source.exp}/{source.protocol_path}", "```"]
+    commands = [
+        (f"`{attempt.job}`", f"[`{attempt.relative}`]({attempt.relative}/)", f"`{neutral(_command(attempt))}`")
+        for attempt in source.attempts
+    ]
+    if commands:
+        lines += ["", *table(("Job", "Accepted attempt", "Command"), commands[:MAX_TABLE_ROWS])]
+    rows = [
+        (f"`{attempt.relative}/{name}`", format_size(int(entry.get("bytes", 0))), f"`{entry.get('sha256', '')}`")
+        for attempt in source.attempts
+        for name, entry in sorted(attempt.files.items())
+        if name.startswith("out/artifacts/")
+    ]
+    if rows:
+        lines += ["", *table(("Artifact", "Size", "sha256"), rows[:MAX_ARTIFACTS])]
+        if len(rows) > MAX_ARTIFACTS:
+            lines += ["", f"{len(rows) - MAX_ARTIFACTS} more are in the attempts' manifest.json."]
+    return lines
+
+
+def _environment(attempt: Attempt) -> str:
+    result = attempt.result
+    versions = result.get("versions") if isinstance(result.get("versions"), Mapping) else {}
+    info = attempt.task.get("info") if isinstance(attempt.task.get("info"), Mapping) else {}
+    # Version-like facts that only the task knows (torch, device) come from its own result.
+    known = {**versions, **{key: value for key, value in info.items() if key in ("torch", "numpy", "device", "gocore")}}
+    parts = [f"Host {str(result.get('inc', '?'))[:-17] or '?'}"]
+    parts += [str(result[key]) for key in ("platform", "cpu_model") if result.get(key)]
+    parts += [f"{key} {value}" for key, value in sorted(known.items()) if value]
+    gpus = result.get("gpus") or []
+    parts.append(f"{len(gpus)} GPU" + ("s" if len(gpus) != 1 else "") if gpus else "no GPU")
+    return ", ".join(parts)
+
+
+def _grouped(attempts: Sequence[Attempt], key: Any) -> list[tuple[str, str]]:
+    groups: dict[str, list[str]] = {}
+    for attempt in attempts:
+        groups.setdefault(key(attempt), []).append(attempt.label)
+    return [(text, ", ".join(names[:6]) + (" …" if len(names) > 6 else "")) for text, names in groups.items()]
+
+
+def _command(attempt: Attempt) -> str:
+    argv = attempt.result.get("argv") or []
+    return " ".join(str(part) for part in argv) if isinstance(argv, list) else json.dumps(argv)
+
+
+def costs(source: NoteSource) -> dict[str, float]:
+    """The accepted attempts' cost: summed job wall time, CPU time, GPU time, and the span from first start to end."""
+    wall = sum(attempt.number("wall_s") for attempt in source.attempts)
+    cpu = sum(attempt.number("cpu_s") for attempt in source.attempts)
+    gpu = sum(attempt.number("wall_s") * len(attempt.result.get("gpus") or ()) for attempt in source.attempts)
+    return {"wall_s": round(wall, 1), "cpu_s": round(cpu, 1), "gpu_s": round(gpu, 1)}
+
+
+def cost_text(source: NoteSource) -> str:
+    spent = costs(source)
+    text = f"{format_duration(spent['wall_s'])} wall, {format_duration(spent['cpu_s'])} CPU"
+    return text + (f", {format_duration(spent['gpu_s'])} GPU" if spent["gpu_s"] else ", no GPU")
+
+
+def cost(source: NoteSource) -> list[str]:
+    lines = ["## Cost", ""]
+    rows = [
+        (
+            f"`{attempt.job}`",
+            format_duration(attempt.number("wall_s")),
+            format_duration(attempt.number("cpu_s")),
+            format_duration(attempt.number("wall_s") * len(attempt.result.get("gpus") or ())),
+            format_size(int(attempt.number("max_rss_bytes"))),
+        )
+        for attempt in source.attempts[:MAX_TABLE_ROWS]
+    ]
+    spent = costs(source)
+    total = ("**all**", *(format_duration(spent[key]) for key in ("wall_s", "cpu_s", "gpu_s")), "–")
+    lines += table(("Job", "Wall time", "CPU time", "GPU time", "Peak memory"), [*rows, total])
+    lines += ["", "Accepted attempts only; attempts that were lost or failed are listed under Deviations."]
+    return lines

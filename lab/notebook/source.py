@@ -1,0 +1,192 @@
+"""Read what a note is built from: the manifest, the accepted results, the tokens and the events. Nothing else."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.errors import CorruptFile, NotFound
+from lab.fsio import Fs, read_json
+from lab.job import JobState
+from lab.paths import LabPaths
+from lab.stats import MatchCount, Metric, disagreements, metrics_of, read_match
+from lab.status import scan_tokens
+from lab.token import Token
+
+__all__ = ["Attempt", "NoteSource", "read_source"]
+
+MAX_LINES_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The accepted attempt of one job."""
+
+    job: str
+    step: str
+    arm: Mapping[str, Any]
+    seed: int
+    folder: str  # absolute
+    relative: str  # from results/<exp>/, for links
+    result: Mapping[str, Any]  # the lab's result.json
+    files: Mapping[str, Mapping[str, Any]]  # the manifest: name -> bytes, sha256
+
+    @property
+    def task(self) -> Mapping[str, Any]:
+        """What the task itself wrote as its result."""
+        task = self.result.get("task")
+        return task if isinstance(task, Mapping) else {}
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        return metrics_of(self.task)
+
+    @property
+    def matches(self) -> list[MatchCount]:
+        found = []
+        for raw in self.task.get("matches") or ():
+            try:
+                found.append(read_match(raw))
+            except (ValueError, AttributeError):
+                continue  # reported by disagreements()
+        return found
+
+    @property
+    def label(self) -> str:
+        """The job in words: its step, and its arm and seed if there are several."""
+        arm = " ".join(f"{key}={value}" for key, value in sorted(self.arm.items()))
+        return f"{self.step} {arm}".strip()
+
+    def number(self, key: str) -> float:
+        """A figure of the lab's result.json, 0 if it is absent."""
+        value = self.result.get(key)
+        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
+
+
+@dataclass(slots=True)
+class NoteSource:
+    """Everything one note says, before it is put in words."""
+
+    exp: str
+    manifest: Mapping[str, Any]
+    attempts: list[Attempt]  # in the order of the manifest
+    states: dict[str, tuple[JobState, Token]]
+    events: list[Mapping[str, Any]]
+    problems: list[str] = field(default_factory=list)
+    protocol_path: str = ""
+
+    @property
+    def protocol(self) -> Mapping[str, Any]:
+        return self.manifest.get("protocol") or {}
+
+    @property
+    def jobs(self) -> Sequence[Mapping[str, Any]]:
+        return self.manifest.get("jobs") or ()
+
+    @property
+    def ended(self) -> bool:
+        """Say whether no job can run any more without a person's `retry`."""
+        return all(job["job"] in self.states and self.states[job["job"]][0].terminal for job in self.jobs)
+
+    @property
+    def missing(self) -> list[str]:
+        accepted = {attempt.job for attempt in self.attempts}
+        return [job["job"] for job in self.jobs if job["job"] not in accepted]
+
+    @property
+    def status(self) -> str:
+        if not self.ended:
+            return "running" if self.attempts or self.events else "pending"
+        return "failed" if self.missing else "done"
+
+    def metrics_by_step(self) -> dict[str, dict[str, dict[str, Metric]]]:
+        by_step: dict[str, dict[str, dict[str, Metric]]] = {}
+        for attempt in self.attempts:
+            by_step.setdefault(attempt.step, {})[attempt.job] = attempt.metrics
+        return by_step
+
+    def disagreements(self) -> list[str]:
+        found = list(self.problems)
+        for attempt in self.attempts:
+            found += [f"{attempt.job}: {text}" for text in disagreements(attempt.task)]
+        return found
+
+    def times(self) -> tuple[str, str]:
+        """First start and last end of the accepted attempts, as ISO text ('' if there are none)."""
+        started = [str(a.result["started"]) for a in self.attempts if a.result.get("started")]
+        finished = [str(a.result["finished"]) for a in self.attempts if a.result.get("finished")]
+        return (min(started, default=""), max(finished, default=""))
+
+
+def read_source(fs: Fs, paths: LabPaths, exp: str) -> NoteSource:
+    """Read one experiment; raises NotFound if no such experiment was ever submitted."""
+    try:
+        manifest = read_json(fs, paths.manifest(exp))
+    except FileNotFoundError:
+        raise NotFound(f"no experiment {exp}", "lab exp list shows them") from None
+    ids = {str(job["job"]) for job in manifest.get("jobs") or ()}
+    states = {token.job: (state, token) for state, token, _ in scan_tokens(fs, paths) if token.job in ids}
+    source = NoteSource(exp, manifest, [], states, read_events(fs, paths, exp))
+    _read_attempts(fs, paths, source)
+    try:
+        fs.read(f"{paths.result_exp(exp)}/protocol.yaml")
+        source.protocol_path = "protocol.yaml"
+    except FileNotFoundError:
+        pass
+    return source
+
+
+def _read_attempts(fs: Fs, paths: LabPaths, source: NoteSource) -> None:
+    """Read what done/ accepted, in the manifest's order; a damaged result is a problem of the note, not a crash."""
+    for job in source.jobs:
+        state = source.states.get(str(job["job"]))
+        if state is None or state[0] is not JobState.done or state[1].inc is None:
+            continue
+        token = state[1]
+        folder = paths.attempt(source.exp, token.job, token.g - 1, str(token.inc))
+        try:
+            result = read_json(fs, f"{folder}/result.json")
+            files = read_json(fs, f"{folder}/manifest.json").get("files") or {}
+        except (CorruptFile, OSError) as error:
+            source.problems.append(f"{token.job}: its accepted result cannot be read: {error}")
+            continue
+        relative = posixpath.relpath(folder, paths.result_exp(source.exp))
+        source.attempts.append(
+            Attempt(
+                token.job, str(job["step"]), job.get("arm") or {}, int(job.get("seed") or 0), folder, relative, result, files
+            )
+        )
+
+
+def read_events(fs: Fs, paths: LabPaths, exp: str) -> list[dict[str, Any]]:
+    """Read every event of one experiment, oldest first; half-written last lines are left out."""
+    events = []
+    for inc in fs.listdir(paths.events_root):
+        for name in fs.listdir(paths.events_dir(inc)):
+            for event in _json_lines(fs, f"{paths.events_dir(inc)}/{name}"):
+                if event.get("exp") == exp:
+                    events.append(event)
+    return sorted(events, key=lambda event: (str(event.get("at")), str(event.get("token")), str(event.get("job"))))
+
+
+def read_rows(fs: Fs, path: str) -> list[dict[str, Any]]:
+    """Read metrics.jsonl; lines that do not parse (a job killed in mid-write) are left out."""
+    try:
+        return _json_lines(fs, path)
+    except FileNotFoundError:
+        return []
+
+
+def _json_lines(fs: Fs, path: str) -> list[dict[str, Any]]:
+    rows = []
+    for line in fs.read(path, MAX_LINES_BYTES).decode("utf-8", "replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
