@@ -75,6 +75,8 @@ class JobSpec:
     params: dict[str, Any] = field(default_factory=dict)
     arm: dict[str, Any] = field(default_factory=dict)
     seed: int = 1
+    repetition: int = 1  # of a step with `repeat`; later ones need earlier ones
+    shard: int = 0  # of a step with `shards`
     needs: tuple[str, ...] = ()
     dependents: tuple[str, ...] = ()
     inputs: dict[str, Input] = field(default_factory=dict)
@@ -160,6 +162,8 @@ class JobSpec:
         for key in ("tmp", "nonce"):
             _typed(key, getattr(self, key), str)
         _whole("seed", self.seed, 0)
+        _whole("repetition", self.repetition, 1)
+        _whole("shard", self.shard, 0)
         _whole("prio", self.prio, 0, 9)
         _whole("max_failures", self.max_failures, 1)
         _whole("max_losses", self.max_losses, 1)
