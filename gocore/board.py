@@ -98,7 +98,7 @@ class Game(_core.Game):
     """A game of Go; it starts from the empty board with Black to play.
 
     Inherited from the core, all as fresh arrays: `legal_mask()` bool [S*S+1] (last = pass); `board()`, `pass_alive()`
-    and `area_owner(remove_dead=True)` int8 [S, S] with 0 empty or neither, 1 black, 2 white; `liberties()` int16 [S, S];
+    and `area_owner(remove_dead=True)` int8 [S, S] with 0 empty or neither, 1 black, 2 white; `liberties()` int16 [S, S]
     and the properties `size`, `is_over`, `no_result`, `hash`, `num_moves`. `hash` covers the stones; under situational
     superko the side to move as well.
     """

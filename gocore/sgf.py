@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gocore.board import MAX_SIZE, Game, Player, Rules, point_of, vertex
+from gocore.board import MAX_SIZE, Game, KoRule, Player, Rules, point_of, vertex
 
 Node = dict[str, list[str]]  # property -> values, unescaped
 
@@ -62,18 +62,25 @@ class SgfGame:
         return game
 
 
+_KO_NAMES: dict[str, KoRule] = {
+    "positional superko": "positional",
+    "situational superko": "situational",
+    "simple ko": "simple",
+}
+
+
 def format_rules(rules: Rules) -> str:
-    """Write rules as RU: 'area,ko=positional,suicide=no'; SGF names no rule set that says all of it."""
-    return f"{rules.scoring},ko={rules.ko},suicide={'yes' if rules.suicide else 'no'}"
+    """Write rules as RU: 'area scoring, positional superko[, suicide]'; SGF names no rule set that says all of it."""
+    ko = next(name for name, value in _KO_NAMES.items() if value == rules.ko)
+    return f"{rules.scoring} scoring, {ko}{', suicide' if rules.suicide else ''}"
 
 
 def parse_rules(text: str, komi: float) -> Rules:
     """Read what `format_rules` wrote; the usual names (Chinese, Tromp-Taylor, NZ, AGA) give the nearest area rules."""
     words = [word.strip().lower() for word in text.split(",")]
-    settings = dict(word.split("=", 1) for word in words if "=" in word)
-    ko = settings.get("ko")
-    if ko in ("positional", "situational", "simple"):
-        return Rules(ko=ko, suicide=settings.get("suicide") == "yes", komi=komi)  # type: ignore[arg-type]
+    for word in words:
+        if word in _KO_NAMES:
+            return Rules(ko=_KO_NAMES[word], suicide="suicide" in words, komi=komi)
     name = words[0].replace("-", "").replace(" ", "")
     if name in ("nz", "newzealand", "aga"):
         return Rules(ko="situational", suicide=name != "aga", komi=komi)
