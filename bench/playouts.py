@@ -1,8 +1,8 @@
-"""python bench/playouts.py --size 9 --rules superko: uniformly random playouts per second on one core, one game at a time.
+"""python bench/playouts.py --size 9 --rules superko: random playouts per second on one core, one game at a time.
 
-Playouts start from the empty board, draw uniformly from the legal moves that do not fill an own one-point eye, end by two
-passes, and are scored as the board stands, without komi. Known values: 111 moves and black +2 on 9x9, 455 moves on 19x19.
-The rate is per second of CPU time, the median of several runs.
+Playouts start from the empty board, draw uniformly from the legal moves that do not fill an own one-point eye, end by
+two passes, and are scored as the board stands, without komi. Known values: 111 moves and black +2 on 9x9, 455 moves on
+19x19. The rate is per second of CPU time, the median of several runs.
 """
 
 from __future__ import annotations
@@ -75,11 +75,12 @@ def main() -> None:
         print(json.dumps(found[0] if options.rules else found, indent=2))
         return
     for row in found:
+        spread = f"{row['playouts_per_s_min']:,} to {row['playouts_per_s_max']:,}, {row['runs']} runs"
+        game = f"{row['moves_per_game']} moves a game, black {row['black_mean_score']:+.2f}"
+        peers = f"  [peers: {row['peers']}]" if row["peers"] else ""
         print(
-            f"{row['size']}x{row['size']} {row['rules']:8} {row['playouts_per_s']:>9,} playouts/s"
-            f" ({row['playouts_per_s_min']:,} to {row['playouts_per_s_max']:,}, {row['runs']} runs)"
-            f"  {row['ns_per_move']} ns a move, {row['moves_per_game']} moves a game, black {row['black_mean_score']:+.2f}"
-            + (f"  [peers: {row['peers']}]" if row["peers"] else "")
+            f"{row['size']}x{row['size']} {row['rules']:8} {row['playouts_per_s']:>9,} playouts/s ({spread})"
+            f"  {row['ns_per_move']} ns a move, {game}{peers}"
         )
 
 
