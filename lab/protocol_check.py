@@ -299,7 +299,9 @@ def _check_params(step: _Step, spec: TaskSpec, all_arms: list[Arm] | None, dims:
             loc = tuple(raw_loc)
             if (loc, message) not in seen:
                 seen.add((loc, message))
-                yield Finding(("steps", step.at, "with", *loc), message + label, key="unknown" in message.lower())
+                name = ".".join(str(part) for part in loc)
+                text = f"`{name}` {message}{label}" if name else message + label
+                yield Finding(("steps", step.at, "with", *loc), text, key="not a parameter" in message)
 
 
 def _variants(

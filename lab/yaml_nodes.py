@@ -94,17 +94,15 @@ class Positions:
         node, last_key = self._root, None
         if node is None:
             return 1, 1
-        for index, part in enumerate(loc):
+        for part in loc:
             found: tuple[yaml.Node | None, yaml.Node] | None = None
             if isinstance(node, yaml.MappingNode):
                 found = next(((k, v) for k, v in node.value if k.value == part), None)
             elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
                 found = (None, node.value[part])
-            elif isinstance(node, yaml.SequenceNode):
-                continue  # a union's tag in the location
             if found is None:
-                if index + 1 < len(loc) and isinstance(node, yaml.MappingNode):
-                    continue
+                # Something is missing here, so the thing around it is meant, and no place inside a text.
+                key, offset = False, 0
                 break
             last_key, node = found
         if key and last_key is not None and node is not None:
