@@ -192,7 +192,8 @@ class LabPaths:
 
     def skeleton(self) -> list[str]:
         """Every folder a lab has before its first job, parents first."""
-        ready = [self.ready(klass, prio) for klass in CLASSES for prio in PRIORITIES]
+        ready = [self.ready_root, *(self._join("queue", "ready", klass) for klass in CLASSES)]
+        ready += [self.ready(klass, prio) for klass in CLASSES for prio in PRIORITIES]
         states = [self.waiting, *ready, self.delayed, self.held, self.failed, self.quarantine, self.cancelled]
         rest = [self.run_root, self.done_root, self.workers, self.events_root, self.exps, self.jobs, self.code]
         return [self.queue, self.tmp_dir, self.inbox, self.rejected, *states, *rest, self.results, self.protocols]

@@ -11,6 +11,7 @@ from typing import Any
 from lab.cli.common import FS, add_command, emit, emit_json, relative, say, table
 from lab.errors import LabError, Problem, ProtocolErrors, UsageError
 from lab.fsio import ensure_dir
+from lab.job import JobSpec
 from lab.paths import LabPaths, find_lab
 
 __all__ = ["register"]
@@ -87,23 +88,19 @@ def run_expand(args: argparse.Namespace) -> int:
         emit_json({"file": args.file, "jobs": manifest["jobs"], "limits_s": bounds})
         return 0
     jobs = jobs_of(manifest, args.file)
-    rows = [
-        [
-            job.step,
-            _arm(job.arm),
-            job.seed,
-            _part(job.repetition, job.shard),
-            len(job.needs),
-            job.resource_class,
-            format_duration(job.time_limit_s),
-            job.task or " ".join(job.argv),
-        ]
-        for job in jobs
-    ]
+    rows = [_row(job) for job in jobs]
     table(args, ["STEP", "ARM", "SEED", "PART", "NEEDS", "CLASS", "LIMIT", "COMMAND"], rows)
     shown = ", ".join(f"{name} {format_duration(value)}" for name, value in bounds.items() if value)
     say(f"{_count(len(jobs), 'job')}; limits add up to {shown}; ids are given at submit")
     return 0
+
+
+def _row(job: JobSpec) -> list[Any]:
+    from lab.units import format_duration
+
+    what = job.task or " ".join(job.argv)
+    part, limit = _part(job.repetition, job.shard), format_duration(job.time_limit_s)
+    return [job.step, _arm(job.arm), job.seed, part, len(job.needs), job.resource_class, limit, what]
 
 
 def _arm(arm: dict[str, Any]) -> str:
