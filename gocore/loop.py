@@ -1,0 +1,243 @@
+"""Learns from nothing: iterations of self-play and training, from random weights, resumable at any point.
+
+The state is what a checkpoint holds: the shards of records, the net, the optimiser, and how far the loop is. What
+the loop does next follows from that and the seed alone; only the games that a stop cuts short are played anew.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gocore._core import NUM_PLANES, Pool, decode_record
+from gocore.checkpoint import CheckpointError, load_net, load_state, save_net, save_state
+from gocore.evaluator import Evaluator, make_evaluator
+from gocore.files import write_json
+from gocore.net import NetConfig, make_net
+from gocore.replay import ShardWriter, Window, carry_over, read_verified, save_records
+from gocore.reporting import Preempted, Reporter
+from gocore.selfplay import batch_rows, drive, one_core_each, selfplay_config
+from gocore.telemetry import GameTelemetry, Health, collect_telemetry, empty_board_view
+from gocore.train import Averages, TrainConfig, Trainer, recalibrate
+from gocore.types import Json
+
+LOG_EVERY_STEPS = 10
+CALIBRATION_SEED = 1  # added to the run's seed: the batches that set batch norm are not those that trained
+
+
+class UnhealthyRun(Exception):
+    """The games of an iteration crossed a health threshold; going on would train on them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """What a loop is; tables as the task's parameters have them."""
+
+    size: int
+    rules: Json
+    net: Json
+    iterations: int
+    games: int  # per iteration
+    search: Json
+    selfplay: Json
+    training: Json
+    health: Json
+    seed: int
+    threads: int = 1
+    device: str = "cpu"
+    checkpoint_s: float = 300.0
+
+
+class Loop:
+    """A run of the loop with its state in `folder` (`records/`) and in memory."""
+
+    def __init__(self, config: LoopConfig, folder: Path, report: Reporter, resume: Path | None = None) -> None:
+        self.config = config
+        self.report = report
+        self.records = folder / "records"
+        self.iterations_done = 0
+        self.evals = 0
+        self.play_s = 0.0
+        self.history: list[dict[str, float]] = []
+        net_config = NetConfig(size=config.size, planes=NUM_PLANES, **config.net)
+        self.initial = make_net(net_config, config.seed)
+        net = make_net(net_config, config.seed)
+        if resume is not None:
+            net, _ = load_net(resume / "net.pt")
+            if net.config != net_config:
+                raise CheckpointError(resume / "net.pt", "is the net of another run (its config differs)")
+            carry_over(resume / "records", self.records)
+        self.writer = ShardWriter(self.records, config.selfplay["games_per_shard"])
+        self.trainer = Trainer(net, TrainConfig(**config.training), seed=config.seed, device=config.device)
+        self.averages = Averages()
+        self.window = Window(config.size, config.training["window"])
+        self._shards_in_window = 0
+        if resume is not None:
+            self._restore(resume)
+        rows = batch_rows(config.selfplay["slots"], config.selfplay["groups"])
+        self.evaluator: Evaluator = make_evaluator(self.trainer.net, device=config.device, max_batch=rows)
+        self.health = Health(**config.health)
+
+    def run(self) -> None:
+        """Run the iterations that are left. Raises Preempted after a checkpoint, UnhealthyRun."""
+        while self.iterations_done < self.config.iterations:
+            self._play()
+            telemetry = self._telemetry()
+            if complaints := self.health.complaints(telemetry, self.iterations_done + 1):
+                self.report.checkpoint(self._save)
+                raise UnhealthyRun(f"iteration {self.iterations_done + 1}: " + "; ".join(complaints))
+            self._train()
+            self.iterations_done += 1
+            self._log_iteration(telemetry)
+            if self.iterations_done < self.config.iterations:
+                self.report.checkpoint(self._save)
+
+    # Self-play
+
+    def _play(self) -> None:
+        config = self.config
+        first, target = self.writer.games, (self.iterations_done + 1) * config.games
+        if first >= target:
+            return
+        pool = Pool(
+            selfplay_config(
+                size=config.size,
+                rules=config.rules,
+                search=config.search,
+                games=config.selfplay,
+                count=target - first,
+                first_game=first,
+                seed=config.seed,
+            )
+        )
+        pool.set_net_id(0, self.iterations_done)
+        self.evaluator.load_state(self.trainer.net)
+        began, finished = time.monotonic(), first
+
+        def take(records: list[bytes]) -> None:
+            nonlocal finished
+            finished += len(records)
+            self._progress(finished / config.games, "self-play")
+            if self.writer.add(records) and self.report.checkpoint_due(config.checkpoint_s):
+                self.report.checkpoint(self._save)
+
+        groups = config.selfplay["groups"]
+        with one_core_each():
+            over = drive(
+                pool,
+                [self.evaluator],
+                groups=groups,
+                workers=config.threads if config.device == "cpu" else groups,
+                on_records=take,
+                should_stop=lambda: self.report.preempted,
+            )
+        self.writer.flush()
+        self.evals += int(pool.stats()["evals"])
+        self.play_s += time.monotonic() - began
+        if not over:
+            self._preempt()
+
+    def _telemetry(self) -> GameTelemetry:
+        """Read this iteration's games back from their shards."""
+        first = self.iterations_done * self.config.games
+        entries = [entry for entry in self.writer.entries if entry["first_game"] >= first]
+        records = (record for entry in entries for record in read_verified(self.records, entry))
+        return collect_telemetry(map(decode_record, records), self.config.health["early_moves"])
+
+    # Training
+
+    def _train(self) -> None:
+        torch.set_num_threads(self.config.threads)
+        self._shards_in_window = self.window.add_folder(self.records, self._shards_in_window)
+        due = self.trainer.steps_due(self.window.rows_added)
+        first = self.trainer.steps
+        while self.trainer.steps < due:
+            share = (self.trainer.steps - first) / max(due - first, 1)
+            losses = self.trainer.step(
+                self.window, fraction_done=(self.iterations_done + share) / self.config.iterations
+            )
+            self.averages.add(losses)
+            if self.trainer.steps % LOG_EVERY_STEPS == 0:
+                self.report.log(self.trainer.steps, self.averages.values)
+                self._progress(self.iterations_done + 1, "training")
+            if self.report.preempted:
+                self._preempt()
+        if self.trainer.steps > first:
+            seed = self.config.seed + CALIBRATION_SEED
+            recalibrate(self.trainer.net, self.window, batch=self.config.training["batch"], seed=seed)
+
+    def _log_iteration(self, telemetry: GameTelemetry) -> None:
+        self.evaluator.load_state(self.trainer.net)
+        view = empty_board_view(self.evaluator, self.config.size, self.config.rules)
+        values = {
+            "iteration": float(self.iterations_done),
+            "samples": float(self.trainer.steps * self.config.training["batch"]),
+            "games": float(self.writer.games),
+            "rows": float(self.writer.rows),
+            "window.rows": float(self.window.rows),
+            "evals_per_s": self.evals / self.play_s if self.play_s else 0.0,
+            **{name: value for name, value in self.averages.values.items() if name.startswith("loss.")},
+            **telemetry.summary(),
+            **view,
+        }
+        self.history.append(values)
+        self.report.log(self.trainer.steps, values)
+        self._progress(self.iterations_done, "trained")
+
+    # State
+
+    def _progress(self, iterations: float, phase: str) -> None:
+        metric = self.averages.values.get("loss.total")
+        number = min(self.iterations_done + 1, self.config.iterations)
+        self.report.progress(
+            round(iterations, 3),
+            self.config.iterations,
+            "iterations",
+            message=f"iteration {number}: {phase}",
+            metric=None if metric is None else ("loss.total", metric),
+        )
+
+    def _preempt(self) -> None:
+        self.report.checkpoint(self._save)
+        raise Preempted
+
+    def _save(self, folder: Path) -> None:
+        save_records(self.writer, folder / "records")
+        save_net(folder / "net.pt", self.trainer.net, step=self.trainer.steps)
+        save_state(folder / "train.pt", self.trainer.state(), {"kind": "training", "step": self.trainer.steps})
+        write_json(
+            folder / "loop.json",
+            {
+                "iterations_done": self.iterations_done,
+                "evals": self.evals,
+                "play_s": self.play_s,
+                "averages": self.averages.values,
+                "history": self.history,
+                "seed": self.config.seed,
+            },
+        )
+
+    def _restore(self, folder: Path) -> None:
+        path = folder / "loop.json"
+        try:
+            state: dict[str, Any] = json.loads(path.read_bytes())
+            if state["seed"] != self.config.seed:
+                raise CheckpointError(path, f"is of another run: seed {state['seed']}, not {self.config.seed}")
+            self.iterations_done = int(state["iterations_done"])
+            self.evals, self.play_s = int(state["evals"]), float(state["play_s"])
+            self.averages.values = dict(state["averages"])
+            self.history = list(state["history"])
+        except OSError as error:
+            raise CheckpointError(path, f"cannot be read ({error.strerror})") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(path, f"is not the state of a loop ({error})") from error
+        train_state, _ = load_state(folder / "train.pt")
+        try:
+            self.trainer.load_state(train_state)
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise CheckpointError(folder / "train.pt", f"does not fit the net ({error})") from error

@@ -1,0 +1,103 @@
+"""python -m gocore.tasks loop: learn from random weights by self-play and training."""
+
+from __future__ import annotations
+
+from gocore._core import decode_record
+from gocore.checkpoint import save_net, versions
+from gocore.evaluator import pick_device
+from gocore.files import write_atomic
+from gocore.loop import Loop, LoopConfig
+from gocore.record_sgf import record_to_sgf
+from gocore.replay import read_verified
+from gocore.tasks.harness import BadParams, Context
+from gocore.types import Json
+
+_CURVES = [
+    {
+        "title": "Training loss",
+        "x": "step",
+        "y": ["loss.policy", "loss.value"],
+        "xlabel": "training step",
+        "ylabel": "loss (running mean)",
+    },
+    {
+        "title": "Expected result of the empty board",
+        "x": "iteration",
+        "y": ["empty.value", "game.black_result"],
+        "xlabel": "iteration",
+        "ylabel": "Black's expected result: net, games",
+    },
+    {
+        "title": "Game length",
+        "x": "iteration",
+        "y": ["game.length"],
+        "xlabel": "iteration",
+        "ylabel": "moves",
+    },
+    {
+        "title": "Policy entropy",
+        "x": "iteration",
+        "y": ["policy.target_entropy", "empty.entropy"],
+        "xlabel": "iteration",
+        "ylabel": "nats",
+    },
+]
+
+
+def run(context: Context) -> None:
+    """Run or go on with a loop; leaves the artifacts net, initial_net, records and final_game."""
+    params = context.params
+    try:
+        device = pick_device(params["device"])
+    except ValueError as error:
+        raise BadParams([str(error)]) from error
+    names = ("size", "rules", "net", "iterations", "games", "search", "selfplay", "training", "health", "checkpoint_s")
+    config = LoopConfig(
+        **{name: params[name] for name in names}, seed=context.seed, threads=context.threads, device=device
+    )
+    loop = Loop(config, context.artifacts_dir, context, context.resume)
+    loop.run()
+    context.result(finish(loop, context))
+
+
+def finish(loop: Loop, context: Context) -> Json:
+    """Write the artifacts and describe the run."""
+    out = context.artifacts_dir
+    initial = save_net(out / "initial_net.pt", loop.initial, step=0)
+    final = save_net(out / "net.pt", loop.trainer.net, step=loop.trainer.steps, parents=[initial])
+    last = loop.history[-1]
+    entry = loop.writer.entries[-1]
+    game = decode_record(read_verified(loop.records, entry)[-1])
+    title = f"self-play game {game['game_id']}"
+    names = (f"net before iteration {loop.config.iterations}",)
+    write_atomic(out / "final.sgf", record_to_sgf(game, names=names, title=title).encode())
+    games = loop.writer.games
+    loss = loop.averages.values
+    return {
+        "metrics": {
+            "final_loss": loss.get("loss.total"),
+            "policy_loss": loss.get("loss.policy"),
+            "value_loss": loss.get("loss.value"),
+            "iterations": loop.iterations_done,
+            "games": games,
+            "samples": loop.trainer.steps * loop.config.training["batch"],
+            "evals": loop.evals,
+            "evals_per_s": loop.evals / loop.play_s,
+            "games_per_s": games / loop.play_s,
+            "mean_length": last["game.length"],
+            "early_pass_rate": max(last["early_pass.black"], last["early_pass.white"]),
+            "capped_rate": last["game.capped_rate"],
+            "empty_board_value": last["empty.value"],
+            "policy_entropy": last["policy.target_entropy"],
+        },
+        "artifacts": {
+            "net": "net.pt",
+            "initial_net": "initial_net.pt",
+            "records": "records",
+            "final_game": "final.sgf",
+        },
+        "samples": [{"title": f"Last self-play game ({title})", "sgf": "artifacts/final.sgf"}],
+        "curves": _CURVES,
+        "checksums": {"net.pt": final, "initial_net.pt": initial},
+        "info": versions() | {"device": loop.config.device, "threads": loop.config.threads, "seed": loop.config.seed},
+    }
