@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import stat
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from lab.errors import CorruptFile, EnvironmentProblem
@@ -50,6 +52,15 @@ class Fs(Protocol):
 
     def append(self, path: str, data: bytes) -> None:
         """Add to the end of a file that only this process writes."""
+
+    def walk(self, path: str) -> tuple[list[str], list[str]]:
+        """Folders (deepest first, `path` itself as "") and regular files below `path`, relative; links are left out."""
+
+    def digest(self, path: str, tick: Callable[[], None] | None = None) -> tuple[int, str]:
+        """Size and sha256 of a file that nobody writes any more; its bytes are on disk when this returns.
+
+        `tick` is called between blocks, since a large file takes longer than a beat may.
+        """
 
 
 class RealFs:
@@ -142,6 +153,37 @@ class RealFs:
     def append(self, path: str, data: bytes) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         _write_and_close(fd, data)
+
+    def walk(self, path: str) -> tuple[list[str], list[str]]:
+        folders: list[str] = []
+        files: list[str] = []
+
+        def descend(relative: str) -> None:
+            with os.scandir(f"{path}/{relative}" if relative else path) as entries:
+                for entry in sorted(entries, key=lambda item: item.name):
+                    name = f"{relative}/{entry.name}" if relative else entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        descend(name)
+                    elif entry.is_file(follow_symlinks=False):
+                        files.append(name)
+            folders.append(relative)
+
+        descend("")
+        return folders, files
+
+    def digest(self, path: str, tick: Callable[[], None] | None = None) -> tuple[int, str]:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            sha, size = hashlib.sha256(), 0
+            while chunk := os.read(fd, 1 << 22):
+                sha.update(chunk)
+                size += len(chunk)
+                if tick is not None:
+                    tick()
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        return size, sha.hexdigest()
 
 
 def _write_and_close(fd: int, data: bytes) -> None:
