@@ -169,9 +169,7 @@ class MatchCount:
         found = []
         decided = sum(self.black) + sum(self.white)
         if decided + self.no_result != self.games:
-            found.append(
-                f"{self.games} games, but {decided} results by colour and {self.no_result} without result"
-            )
+            found.append(f"{self.games} games, but {decided} results by colour and {self.no_result} without result")
         if self.pairs:
             score = self.wins + 0.5 * self.draws
             pair_score = sum(value * count for value, count in self.pairs)
@@ -257,7 +255,7 @@ def _compare(claimed: Mapping[str, Metric], match: MatchCount) -> list[str]:
 
 def _differ(what: str, theirs: Metric, value: float, low: float, high: float, tolerance: float) -> list[str]:
     found = []
-    pairs = [("value", theirs.value, value)]
+    pairs: list[tuple[str, float | None, float]] = [("value", theirs.value, value)]
     if "wilson" in theirs.method:  # another kind of interval (by pairs, say) is not ours to check
         pairs += [("lower bound", theirs.ci_low, low), ("upper bound", theirs.ci_high, high)]
     for part, claimed, ours in pairs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -115,7 +116,7 @@ def expire_seconds(fs: Fs, paths: LabPaths) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One daemon, as its last beat tells. `age_s` compares two hosts' clocks, so it is for people, not for decisions."""
+    """One daemon, as its last beat tells. `age_s` compares two hosts' clocks: for people, not for decisions."""
 
     inc: str
     host: str
@@ -150,6 +151,7 @@ class Running:
     job: str
     exp: str
     host: str
+    inc: str
     epoch: int
     worker_state: str
     done: float | None
@@ -242,7 +244,9 @@ def take_snapshot(fs: Fs, paths: LabPaths, clock: Clock) -> StatusSnapshot:
     for state, token, folder in view.states.values():
         exp = _exp_of(token, view, folder)
         if state is JobState.running:
-            snapshot.running.append(_running(token, exp, reported.get(token.name), by_inc))
+            snapshot.running.append(
+                _running(token, exp, reported.get(token.name), by_inc, view.specs.get(token.job) or {})
+            )
         elif state in ACTIVE:
             waited = max(0.0, view.now - int(token.seq[:13]) / 1000)
             snapshot.pending.append(Pending(token.job, exp, state.word, waited, reason(token.job, view)))
@@ -312,30 +316,43 @@ def _gpus(worker: Worker, beat: Mapping[str, Any]) -> list[Gpu]:
 
 
 def _running(
-    token: Token, exp: str, reported: tuple[Worker, Mapping[str, Any]] | None, by_inc: Mapping[str, Worker]
+    token: Token,
+    exp: str,
+    reported: tuple[Worker, Mapping[str, Any]] | None,
+    by_inc: Mapping[str, Worker],
+    spec: Mapping[str, Any],
 ) -> Running:
+    """A job in run/; until the next beat names it, only its token and its limit are known."""
     worker, raw = reported if reported else (by_inc.get(token.inc or ""), {})
-    progress = raw.get("progress") if isinstance(raw.get("progress"), Mapping) else {}
-    metric = raw.get("metric") if isinstance(raw.get("metric"), Mapping) else {}
-    value = _float(metric.get("value"))  # type: ignore[union-attr]
-    done, total, rate, eta = (_float(progress.get(key)) for key in ("done", "total", "rate", "eta_s"))  # type: ignore[union-attr]
-    if eta is None and rate and done is not None and total is not None and total >= done:
-        eta = (total - done) / rate
     return Running(
         job=token.job,
         exp=exp,
         host=worker.host if worker else host_of(token.inc or ""),
+        inc=token.inc or "",
         epoch=token.g,
         worker_state=worker.state if worker else "gone",
-        done=done,
-        total=total,
-        unit=str(progress.get("unit") or ""),  # type: ignore[union-attr]
-        rate=rate,
         elapsed_s=_float(raw.get("elapsed_s")),
-        time_limit_s=_float(raw.get("time_limit_s")),
-        eta_s=eta,
-        metric=None if value is None else (str(metric.get("name")), value),  # type: ignore[union-attr]
+        time_limit_s=_float(raw.get("time_limit_s")) or _float(spec.get("time_limit_s")),
+        **progress_fields(raw.get("progress"), raw.get("metric")),
     )
+
+
+def progress_fields(progress: Any, metric: Any) -> dict[str, Any]:
+    """The fields of `Running` that a progress record tells (a beat's, or a task's progress.json); odd ones are None."""
+    progress = progress if isinstance(progress, Mapping) else {}
+    metric = metric if isinstance(metric, Mapping) else {}
+    value = _float(metric.get("value"))
+    done, total, rate, eta = (_float(progress.get(key)) for key in ("done", "total", "rate", "eta_s"))
+    if eta is None and rate and done is not None and total is not None and total >= done:
+        eta = (total - done) / rate
+    return {
+        "done": done,
+        "total": total,
+        "unit": str(progress.get("unit") or ""),
+        "rate": rate,
+        "eta_s": eta,
+        "metric": None if value is None else (str(metric.get("name")), value),
+    }
 
 
 # --- why is it not running? ----------------------------------------------------------------------
@@ -397,8 +414,8 @@ def _unserved(spec: Mapping[str, Any], view: View) -> str:
     if not any(worker.cpus_total >= cpus for worker in up):
         return f"no worker has {cpus} cpus (the most is {max(worker.cpus_total for worker in up)})"
     if not any(worker.cpus_total - worker.cpus_used >= cpus for worker in up):
-        return f"every worker is busy: needs {cpus} free cpu{'s' if cpus > 1 else ''}"
-    return "ready: the next free worker takes it"
+        return f"no worker has {cpus} cpu{'s' if cpus > 1 else ''} free now"
+    return "next free worker takes it"
 
 
 def _up(view: View) -> list[Worker]:
@@ -471,4 +488,6 @@ def _dicts(raw: Any) -> list[Mapping[str, Any]]:
 
 
 def _float(raw: Any) -> float | None:
-    return float(raw) if isinstance(raw, (int, float)) and not isinstance(raw, bool) else None
+    if isinstance(raw, bool) or not isinstance(raw, (int, float)) or not math.isfinite(raw):
+        return None
+    return float(raw)

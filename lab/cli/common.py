@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import io
 import json
 import os
 import sys
@@ -79,14 +81,14 @@ def lab_of(args: argparse.Namespace) -> LabPaths:
 
 
 def emit(lines: Iterable[str]) -> None:
-    """Print data on stdout; characters that the terminal's encoding lacks become their nearest ASCII."""
+    """Print data on stdout."""
     for line in lines:
-        print(fit(line))
+        print(line)
 
 
 def say(text: str) -> None:
     """Talk, on stderr."""
-    print(fit(text, sys.stderr), file=sys.stderr, flush=True)
+    print(text, file=sys.stderr, flush=True)
 
 
 def emit_json(document: Mapping[str, Any]) -> None:
@@ -95,21 +97,23 @@ def emit_json(document: Mapping[str, Any]) -> None:
     print(json.dumps(body, ensure_ascii=True, indent=2, allow_nan=False))
 
 
-_ASCII = {"–": "-", "−": "-", "→": "->", "…": "...", "✓": "+", "✗": "x", "∞": "inf", "·": "|", "│": "|", "‖": "="}
+# One character for one, so that columns stay straight.
+_ASCII = {"–": "-", "−": "-", "→": ">", "…": ".", "·": "|", "│": "|", "█": "#", "░": ".", "°": " ", "∞": "~"}
+_ASCII |= {state.symbol: state.ascii_symbol for state in JobState}
 
 
-def fit(text: str, stream: Any = None) -> str:
-    """Return text that the stream can encode."""
-    encoding = getattr(stream or sys.stdout, "encoding", None) or "ascii"
-    try:
-        text.encode(encoding)
-        return text
-    except UnicodeEncodeError:
-        for char, plain in _ASCII.items():
-            text = text.replace(char, plain)
-        for state in JobState:
-            text = text.replace(state.symbol, state.ascii_symbol)
-        return text.encode(encoding, "replace").decode(encoding)
+def _plain_characters(error: UnicodeError) -> tuple[str, int]:
+    """Replace what an encoding lacks by its nearest ASCII character."""
+    assert isinstance(error, UnicodeEncodeError)
+    return "".join(_ASCII.get(char, "?") for char in error.object[error.start : error.end]), error.end
+
+
+def tame_streams() -> None:
+    """Let no character that the terminal's encoding lacks end a command with a traceback."""
+    codecs.register_error("lab-ascii", _plain_characters)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="lab-ascii")
 
 
 def symbols_fit(stream: Any = None) -> bool:
@@ -160,7 +164,7 @@ def state_text(word: str) -> str:
 
 def table(args: argparse.Namespace, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print rows: columns on a terminal, tab-separated with a header and never cut when piped."""
-    cells = [[fit(str(cell)) for cell in row] for row in rows]
+    cells = [[str(cell) for cell in row] for row in rows]
     if not is_terminal(args):
         emit("\t".join(str(cell).replace("\t", " ").replace("\n", " ") for cell in row) for row in [header, *cells])
         return

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from lab.cli.common import Parser, common_options, say
+from lab.cli.common import Parser, common_options, say, tame_streams
 from lab.errors import LabError, ProtocolErrors
 
 __all__ = ["build_parser", "main"]
@@ -37,6 +37,7 @@ def build_parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code. Nothing a user can do wrong ends in a traceback."""
+    tame_streams()
     try:
         parser = build_parser()
         args = parser.parse_args(argv)
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _complain(message: str, hint: str | None, code: int) -> int:
     if os.environ.get("LAB_DEBUG"):
-        raise  # noqa: PLE0704  (inside the handler: shows the traceback to whoever asks for it)
+        raise
     say(f"error: {message}")
     if hint:
         say(f"hint: {hint}")

@@ -80,7 +80,9 @@ def draw_curves(name: str, spec: Mapping[str, Any], curves: Sequence[Curve], sal
     return Figure(name, title, caption, svg, png, _curves_csv(x_name, drawn, curves))
 
 
-def _panel(ax: Any, y: str, per_arm: list[list[tuple[float, float]]], curves: Sequence[Curve], index: int, titled: bool):
+def _panel(
+    ax: Any, y: str, per_arm: list[list[tuple[float, float]]], curves: Sequence[Curve], index: int, titled: bool
+):
     look = style(index)
     if titled:
         ax.set_title(y)
@@ -98,8 +100,8 @@ def _panel(ax: Any, y: str, per_arm: list[list[tuple[float, float]]], curves: Se
             ax.plot(xs, ys, color=look["color"], linestyle=look["linestyle"],
                     marker=look["marker"] if len(xs) <= 40 else None)  # fmt: skip
     if many:
-        xs, ys = _mean(per_arm)
-        ax.plot(xs, ys, color=look["color"], linestyle=look["linestyle"], linewidth=2.4)
+        mean_x, mean_y = _mean(per_arm)
+        ax.plot(mean_x, mean_y, color=look["color"], linestyle=look["linestyle"], linewidth=2.4)
     # Whole steps deserve whole ticks.
     if all(float(x).is_integer() for points in per_arm for x, _ in points):
         ax.xaxis.get_major_locator().set_params(integer=True)

@@ -1,4 +1,4 @@
-"""Keep results/index.md: every experiment's verdict, finding and cost, newest first, read from the notes' front matter."""
+"""Keep results/index.md: every experiment's verdict, finding and cost, newest first, from the notes' front matter."""
 
 from __future__ import annotations
 
@@ -56,5 +56,7 @@ def render_index(notes: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
     negative = [(exp, front) for exp, front in rows if front.get("verdict") in ("refuted", "inconclusive", "invalid")]
     if negative:
         lines += ["", "## Not supported", ""]
-        lines += [f"- [{exp}]({exp}/NOTE.md) ({front['verdict']}): {front.get('question', '')}" for exp, front in negative]
+        lines += [
+            f"- [{exp}]({exp}/NOTE.md) ({front['verdict']}): {front.get('question', '')}" for exp, front in negative
+        ]
     return "\n".join([*lines, ""])

@@ -25,7 +25,14 @@ __all__ = ["Built", "build_index", "build_note"]
 MAX_SAMPLES = 6
 MAX_SAMPLE_BYTES = 1 << 20
 # Transitions of a plan that goes well, in the words of JobState; a submit has neither.
-NORMAL = {("", ""), ("", "waiting"), ("waiting", "ready"), ("ready", "running"), ("running", "done"), ("delayed", "ready")}
+NORMAL = {
+    ("", ""),
+    ("", "waiting"),
+    ("waiting", "ready"),
+    ("ready", "running"),
+    ("running", "done"),
+    ("delayed", "ready"),
+}
 
 
 @dataclass(slots=True)
@@ -264,9 +271,7 @@ def _bars(source: NoteSource) -> list[Bar]:
     return bars[:40]
 
 
-def _samples(
-    fs: Fs, source: NoteSource, warnings: list[str]
-) -> list[tuple[str, str, bytes, list[str]]]:
+def _samples(fs: Fs, source: NoteSource, warnings: list[str]) -> list[tuple[str, str, bytes, list[str]]]:
     """Collect (title, file name, bytes, lines of text) of the sample games that the tasks named."""
     found: list[tuple[str, str, bytes, list[str]]] = []
     for attempt in source.attempts:

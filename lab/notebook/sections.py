@@ -228,7 +228,11 @@ def results(source: NoteSource) -> list[str]:
         pairs = [(match, match.pairs) for _, match in matches if match.pairs]
         if pairs:
             scores = sorted({score for _, counts in pairs for score, _ in counts}, reverse=True)
-            lines += ["", "Colour-swapped pairs by points of the player (one opening each, played from both sides):", ""]
+            lines += [
+                "",
+                "Colour-swapped pairs (one opening each, from both sides) by the player's points:",
+                "",
+            ]
             rows = [
                 (neutral(f"{m.player} against {m.opponent}"), *(dict(counts).get(s, 0) for s in scores))
                 for m, counts in pairs
@@ -336,8 +340,8 @@ def provenance(source: NoteSource) -> list[str]:
 
 def _environment(attempt: Attempt) -> str:
     result = attempt.result
-    versions = result.get("versions") if isinstance(result.get("versions"), Mapping) else {}
-    info = attempt.task.get("info") if isinstance(attempt.task.get("info"), Mapping) else {}
+    versions: Any = result.get("versions") if isinstance(result.get("versions"), Mapping) else {}
+    info: Any = attempt.task.get("info") if isinstance(attempt.task.get("info"), Mapping) else {}
     # Version-like facts that only the task knows (torch, device) come from its own result.
     known = {**versions, **{key: value for key, value in info.items() if key in ("torch", "numpy", "device", "gocore")}}
     parts = [f"Host {str(result.get('inc', '?'))[:-17] or '?'}"]

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.errors import CorruptFile, NotFound
+from lab.errors import LabError, NotFound
 from lab.fsio import Fs, read_json
 from lab.job import JobState
 from lab.paths import LabPaths
+from lab.results import accepted_result
 from lab.stats import MatchCount, Metric, disagreements, metrics_of, read_match
 from lab.status import scan_tokens
 from lab.token import Token
@@ -74,7 +75,7 @@ class NoteSource:
     manifest: Mapping[str, Any]
     attempts: list[Attempt]  # in the order of the manifest
     states: dict[str, tuple[JobState, Token]]
-    events: list[Mapping[str, Any]]
+    events: Sequence[Mapping[str, Any]]
     problems: list[str] = field(default_factory=list)
     protocol_path: str = ""
 
@@ -128,7 +129,7 @@ def read_source(fs: Fs, paths: LabPaths, exp: str) -> NoteSource:
     except FileNotFoundError:
         raise NotFound(f"no experiment {exp}", "lab exp list shows them") from None
     ids = {str(job["job"]) for job in manifest.get("jobs") or ()}
-    states = {token.job: (state, token) for state, token, _ in scan_tokens(fs, paths) if token.job in ids}
+    states = {token.job: (state, token) for state, token, _ in scan_tokens(fs, paths, exp) if token.job in ids}
     source = NoteSource(exp, manifest, [], states, read_events(fs, paths, exp))
     _read_attempts(fs, paths, source)
     try:
@@ -146,19 +147,17 @@ def _read_attempts(fs: Fs, paths: LabPaths, source: NoteSource) -> None:
         if state is None or state[0] is not JobState.done or state[1].inc is None:
             continue
         token = state[1]
-        folder = paths.attempt(source.exp, token.job, token.g - 1, str(token.inc))
         try:
-            result = read_json(fs, f"{folder}/result.json")
-            files = read_json(fs, f"{folder}/manifest.json").get("files") or {}
-        except (CorruptFile, OSError) as error:
+            found = accepted_result(fs, paths, source.exp, token.job)
+            # What the note quotes must be what was accepted; larger files are checked by whoever uses them.
+            for name in ("out/result.json", "out/metrics.jsonl"):
+                found.verify(fs, name)
+        except (LabError, OSError) as error:
             source.problems.append(f"{token.job}: its accepted result cannot be read: {error}")
             continue
-        relative = posixpath.relpath(folder, paths.result_exp(source.exp))
-        source.attempts.append(
-            Attempt(
-                token.job, str(job["step"]), job.get("arm") or {}, int(job.get("seed") or 0), folder, relative, result, files
-            )
-        )
+        relative = posixpath.relpath(found.folder, paths.result_exp(source.exp))
+        step, arm, seed = str(job["step"]), job.get("arm") or {}, int(job.get("seed") or 0)
+        source.attempts.append(Attempt(token.job, step, arm, seed, found.folder, relative, found.result, found.files))
 
 
 def read_events(fs: Fs, paths: LabPaths, exp: str) -> list[dict[str, Any]]:

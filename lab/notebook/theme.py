@@ -61,7 +61,10 @@ def figure_theme(salt: str) -> Iterator[Any]:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_SETTINGS, "svg.hashsalt": salt, "backend": "Agg"}):
+    settings: dict[Any, Any] = dict(matplotlib.rcParamsDefault)
+    settings.update(_SETTINGS)
+    settings.update({"svg.hashsalt": salt, "backend": "Agg"})
+    with matplotlib.rc_context(settings):
         try:
             yield pyplot
         finally:

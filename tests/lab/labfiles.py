@@ -18,10 +18,7 @@ SEQ = "179541234567800000"
 NOW = 1_795_412_945.0  # 2026-11-23T05:49:05Z
 FS = RealFs()
 
-SGF = (
-    "(;FF[4]GM[1]CA[UTF-8]SZ[7]KM[7]PB[trained]PW[random]RE[B+42]"
-    ";B[dd];W[aa];B[de];W[ga];B[ed];W[gg];B[cc];W[];B[])"
-)
+SGF = "(;FF[4]GM[1]CA[UTF-8]SZ[7]KM[7]PB[trained]PW[random]RE[B+42];B[dd];W[aa];B[de];W[ga];B[ed];W[gg];B[cc];W[];B[])"
 
 
 class Clock:
@@ -52,7 +49,8 @@ def new_lab(root: Path) -> LabPaths:
 def spec(job: str, step: str, exp: str = EXP, **changes: Any) -> dict[str, Any]:
     """One job of a manifest."""
     base = {
-        "format": 1, "job": job, "exp": exp, "seq": SEQ, "step": step, "task": "gocore.match", "argv": ["{python}", "-m", "x"],
+        "format": 1, "job": job, "exp": exp, "seq": SEQ, "step": step, "task": "gocore.match",
+        "argv": ["{python}", "-m", "x"],
         "params": {}, "arm": {}, "seed": 1, "needs": [], "dependents": [],
         "resources": {"cpus": 2, "gpus": 0, "gpu_type": None, "memory_bytes": None, "roles": []},
         "time_limit_s": 600.0, "grace_s": 30.0, "max_failures": 3, "max_losses": 3, "prio": 5, "code_id": None,
@@ -75,7 +73,7 @@ def add_experiment(
     manifest = {
         "format": 1, "exp": exp, "slug": exp.rpartition("-")[0], "title": "First light: does it learn at all?",
         "created": created, "submitted_by": "ada", "protocol_sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "protocol_text": text, "code": {"id": "ab" * 32, "commit": "1234567890abcdef1234567890abcdef12345678", "dirty": False},
+        "protocol_text": text, "code": {"id": "ab" * 32, "commit": "1234567890abcdef" * 2 + "12345678", "dirty": False},
         "protocol": {
             "version": 1, "question": "Does a net that starts from random weights learn 7x7 Go by playing itself?",
             "hypothesis": "Yes: it beats a random player in more than 90 % of the games.", "theme": "self-play",
@@ -166,7 +164,8 @@ def learning_curve(points: int = 12) -> bytes:
     for step in range(points):
         wobble = 0.05 * math.sin(3.1 * step)
         row = {
-            "step": step * 50, "time": 1_795_412_400 + 10 * step, "loss.policy": 3.9 * math.exp(-step / 9) + 0.6 + wobble,
+            "step": step * 50, "time": 1_795_412_400 + 10 * step,
+            "loss.policy": 3.9 * math.exp(-step / 9) + 0.6 + wobble,
             "loss.value": 0.7 - 0.03 * step + wobble, "games": 100 * step,
         }  # fmt: skip
         rows.append(json.dumps(row))
@@ -189,7 +188,13 @@ def first_light(root: Path, *, random_white: tuple[int, int, int] = (97, 3, 0), 
     }
     add_experiment(paths, jobs, decision=decision)
     curves = [
-        {"title": "Learning curve", "x": "step", "y": ["loss.policy", "loss.value"], "xlabel": "training step", "ylabel": "loss"}
+        {
+            "title": "Learning curve",
+            "x": "step",
+            "y": ["loss.policy", "loss.value"],
+            "xlabel": "training step",
+            "ylabel": "loss",
+        }
     ]
     learn = {
         "metrics": {"final_loss": 2.31, "early_pass_rate": {"value": 0.01, "n": 4000}},
@@ -211,11 +216,16 @@ def first_light(root: Path, *, random_white: tuple[int, int, int] = (97, 3, 0), 
         rate = read_match(played).rate
         metrics = {
             "winrate": {
-                "value": round(rate.value, 4), "n": rate.n, "ci_low": round(rate.low, 4), "ci_high": round(rate.high, 4),
+                "value": round(rate.value, 4), "n": rate.n,
+                "ci_low": round(rate.low, 4), "ci_high": round(rate.high, 4),
                 "method": "wilson", "unit": "of games",
             }
         }  # fmt: skip
-        task = {"metrics": metrics, "matches": [played], "samples": [{"title": "last game", "sgf": "artifacts/final.sgf"}]}
+        task = {
+            "metrics": metrics,
+            "matches": [played],
+            "samples": [{"title": "last game", "sgf": "artifacts/final.sgf"}],
+        }
         finish(
             paths, job, task, started=f"2026-11-23T05:4{2 + index}:00Z", finished=f"2026-11-23T05:4{3 + index}:00Z",
             wall_s=60.0, files={"artifacts/final.sgf": SGF.encode()}, index=index,
