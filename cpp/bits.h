@@ -64,6 +64,19 @@ struct Bits {
     return up_by(geo.size) | down_by(geo.size) | without(load(geo.last_column)).up_by(1) |
            without(load(geo.first_column)).down_by(1);
   }
+  // The points all of whose neighbours are in the set or off the board (points of the set among them).
+  Bits enclosed(const Geometry& geo) const {
+    return (up_by(geo.size) | load(geo.first_row)) & (down_by(geo.size) | load(geo.last_row)) &
+           (up_by(1) | load(geo.first_column)) & (down_by(1) | load(geo.last_column));
+  }
+  // The points with at least two diagonal neighbours in the set, one being enough at the border.
+  Bits on_diagonals(const Geometry& geo) const {
+    if (geo.size == 1) return Bits{};
+    const Bits from_left = without(load(geo.last_column)), from_right = without(load(geo.first_column));
+    const Bits a = from_left.up_by(geo.size + 1), b = from_right.up_by(geo.size - 1);
+    const Bits c = from_left.down_by(geo.size - 1), d = from_right.down_by(geo.size + 1);
+    return (a & b) | (c & d) | ((a | b) & (c | d)) | ((a | b | c | d) & load(geo.border));
+  }
   // The points of `through` joined to the set by paths inside `through`; the set itself included.
   Bits flood(const Bits& through, const Geometry& geo) const {
     Bits now = *this;

@@ -4,8 +4,6 @@
 #include <memory>
 #include <mutex>
 
-#include "rng.h"
-
 namespace go {
 
 namespace {
@@ -39,6 +37,8 @@ std::unique_ptr<Geometry> make_geometry(int size) {
     set_bit(geo->full, p);
     if (col == 0) set_bit(geo->first_column, p);
     if (col == size - 1) set_bit(geo->last_column, p);
+    if (row == 0) set_bit(geo->first_row, p);
+    if (row == size - 1) set_bit(geo->last_row, p);
     if (col == 0 || col == size - 1 || row == 0 || row == size - 1) set_bit(geo->border, p);
   }
   return geo;
@@ -56,21 +56,7 @@ const Geometry& Geometry::of(int size) {
   return *table[size];
 }
 
-const Zobrist& Zobrist::keys() {
-  static const Zobrist keys = [] {
-    Zobrist z;
-    uint64_t n = 0x676f6c6162ull;  // any constant; changing it changes every stored hash
-    for (auto& point : z.stone) {
-      for (uint64_t& key : point) key = mix64(++n);
-    }
-    z.white_to_move = mix64(++n);
-    for (uint64_t& key : z.size) key = mix64(++n);
-    return z;
-  }();
-  return keys;
-}
-
-Board::Board(int size) : geo_(&Geometry::of(size)), hash_(Zobrist::keys().size[size]), ko_(kNoMove) {
+Board::Board(int size) : geo_(&Geometry::of(size)), hash_(kZobrist.size[size]), ko_(kNoMove) {
   std::memset(color_, 0, geo_->area);
   color_[geo_->area] = static_cast<uint8_t>(Color::kEdge);
   std::memset(bits_, 0, sizeof(bits_));
@@ -81,6 +67,7 @@ Board::Board(int size) : geo_(&Geometry::of(size)), hash_(Zobrist::keys().size[s
   std::memset(num_stones_, 0, sizeof(num_stones_));
   std::memset(chain_hash_, 0, sizeof(chain_hash_));
   std::memset(liberties_, 0, sizeof(liberties_));
+  num_liberties_[geo_->area] = 1;
 }
 
 void Board::copy(const Board& b) {
@@ -92,27 +79,10 @@ void Board::copy(const Board& b) {
   std::memcpy(bits_, b.bits_, sizeof(bits_));
   std::memcpy(head_, b.head_, (area + 1) * sizeof(head_[0]));
   std::memcpy(next_, b.next_, area * sizeof(next_[0]));
-  std::memcpy(num_liberties_, b.num_liberties_, area * sizeof(num_liberties_[0]));
+  std::memcpy(num_liberties_, b.num_liberties_, (area + 1) * sizeof(num_liberties_[0]));
   std::memcpy(num_stones_, b.num_stones_, area * sizeof(num_stones_[0]));
   std::memcpy(chain_hash_, b.chain_hash_, area * sizeof(chain_hash_[0]));
-  std::memcpy(liberties_, b.liberties_, area * geo_->words * sizeof(liberties_[0]));
-}
-
-bool Board::has_empty_neighbour(Move p) const {
-  const uint16_t* around = geo_->neighbours[p];
-  return !color_[around[0]] | !color_[around[1]] | !color_[around[2]] | !color_[around[3]];
-}
-
-bool Board::is_suicide(Move p, Color c) const {
-  if (has_empty_neighbour(p)) return false;
-  const uint8_t own = static_cast<uint8_t>(c), enemy = 3 - own;
-  bool lives = false;
-  for (const uint16_t q : geo_->neighbours[p]) {
-    const int liberties = num_liberties_[head_[q]];
-    lives |= (color_[q] == own) & (liberties > 1);
-    lives |= (color_[q] == enemy) & (liberties == 1);
-  }
-  return !lives;
+  std::memcpy(liberties_, b.liberties_, (area + 1) * geo_->words * sizeof(liberties_[0]));
 }
 
 bool Board::is_single_suicide(Move p, Color c) const {
@@ -139,7 +109,7 @@ int Board::num_captured_by(Move p, Color c) const {
 
 uint64_t Board::hash_after(Move p, Color c) const {
   const Color enemy = other(c);
-  uint64_t hash = hash_ ^ Zobrist::keys().stone[p][static_cast<int>(c) - 1];
+  uint64_t hash = hash_ ^ kZobrist.stone[p][static_cast<int>(c) - 1];
   int heads[4], n = 0;
   bool captured = false;
   for (const uint16_t q : geo_->neighbours[p]) {
@@ -220,7 +190,7 @@ template <int W>
 int Board::play_words(Move p, Color c) {
   const uint8_t own = static_cast<uint8_t>(c), enemy = 3 - own;
   const uint16_t* around = geo_->neighbours[p];
-  const uint64_t key = Zobrist::keys().stone[p][own - 1];
+  const uint64_t key = kZobrist.stone[p][own - 1];
   const int word = p >> 6;
   const uint64_t bit = 1ull << (p & 63);
 
@@ -230,46 +200,56 @@ int Board::play_words(Move p, Color c) {
   hash_ ^= key;
   ko_ = kNoMove;
 
-  // The new stone as a chain of one, then joined with its neighbours, the larger one keeping its head.
+  // The new stone as a chain of one ...
   int head = p;
   head_[p] = next_[p] = static_cast<uint16_t>(p);
   num_stones_[p] = 1;
   chain_hash_[p] = key;
   const uint64_t* near = geo_->neighbour_bits + p * W;
   for (int w = 0; w < W; ++w) liberties_[p * W + w] = near[w] & bits_[0][w];
-  for (int i = 0; i < 4; ++i) {
-    const int q = around[i];
-    if (color_[q] != own || head_[q] == head) continue;
-    const int found = head_[q];
-    if (num_stones_[found] >= num_stones_[head]) {
-      join<W>(found, head);
-      head = found;
-    } else {
-      join<W>(head, found);
+  // ... then joined with its neighbours, the larger chain keeping its head.
+  unsigned joins = 0;  // one bit a neighbour: the loop below then branches on their number only
+  for (int i = 0; i < 4; ++i) joins |= static_cast<unsigned>(color_[around[i]] == own) << i;
+  if (joins) {
+    for (; joins; joins &= joins - 1) {
+      const int found = head_[around[__builtin_ctz(joins)]];
+      if (found == head) continue;
+      if (num_stones_[found] >= num_stones_[head]) {
+        join<W>(found, head);
+        head = found;
+      } else {
+        join<W>(head, found);
+      }
     }
+    liberties_[head * W + word] &= ~bit;
   }
-  uint64_t* set = liberties_ + head * W;
-  set[word] &= ~bit;
   int count = 0;
-  for (int w = 0; w < W; ++w) count += __builtin_popcountll(set[w]);
+  for (int w = 0; w < W; ++w) count += __builtin_popcountll(liberties_[head * W + w]);
   num_liberties_[head] = static_cast<uint16_t>(count);
 
-  // The opponent's chains lose the point; those without a liberty leave the board.
-  int captured = 0, captured_at = 0;
+  // The opponent's chains lose the point; an absent one is the chain that is nowhere.
+  const int nowhere = geo_->area;
+  bool takes = false;
   for (int i = 0; i < 4; ++i) {
     const int q = around[i];
-    if (color_[q] != enemy) continue;
-    const int found = head_[q];
+    const int found = color_[q] == enemy ? head_[q] : nowhere;
     uint64_t& liberties = liberties_[found * W + word];
-    const bool had = (liberties & bit) != 0;  // false the second time the same chain is met
+    const int left = num_liberties_[found] - ((liberties & bit) != 0);  // once, however often the chain is met
     liberties &= ~bit;
-    num_liberties_[found] = static_cast<uint16_t>(num_liberties_[found] - had);
-    if (num_liberties_[found] == 0) {
-      captured += remove_chain<W>(found);
+    num_liberties_[found] = static_cast<uint16_t>(left);
+    takes |= left == 0;
+  }
+  int captured = 0;
+  if (takes) {
+    int captured_at = 0;
+    for (int i = 0; i < 4; ++i) {
+      const int q = around[i];
+      if (color_[q] != enemy || num_liberties_[head_[q]] != 0) continue;
+      captured += remove_chain<W>(head_[q]);
       captured_at = q;
     }
+    if (captured == 1 && num_stones_[head] == 1 && num_liberties_[head] == 1) ko_ = static_cast<Move>(captured_at);
   }
-  if (captured == 1 && num_stones_[head] == 1 && num_liberties_[head] == 1) ko_ = static_cast<Move>(captured_at);
   if (num_liberties_[head] == 0) remove_chain<W>(head);
   return captured;
 }
@@ -279,12 +259,12 @@ int Board::play(Move p, Color c) { return geo_->words == 2 ? play_words<2>(p, c)
 std::string Board::check() const {
   const auto where = [](int p) { return " at point " + std::to_string(p); };
   const int n = area(), W = words();
-  uint64_t hash = Zobrist::keys().size[size()];
+  uint64_t hash = kZobrist.size[size()];
   for (int p = 0; p < n; ++p) {
     for (int k = 0; k < 3; ++k) {
       if (test_bit(bits_[k], p) != (color_[p] == k)) return "bit sets differ from the colours" + where(p);
     }
-    if (color_[p]) hash ^= Zobrist::keys().stone[p][color_[p] - 1];
+    if (color_[p]) hash ^= kZobrist.stone[p][color_[p] - 1];
   }
   if (hash != hash_) return "hash differs from the recomputed one";
   if (ko_ != kNoMove && color_[ko_]) return "ko point is occupied" + where(ko_);
@@ -298,7 +278,7 @@ std::string Board::check() const {
     while (top) {
       const int p = stack[--top];
       ++stones;
-      chain_hash ^= Zobrist::keys().stone[p][color_[p] - 1];
+      chain_hash ^= kZobrist.stone[p][color_[p] - 1];
       if (head_[p] != head_[start]) return "two heads in one chain" + where(p);
       for (const uint16_t q : geo_->neighbours[p]) {
         if (color_[q] == 0) set_bit(liberties, q);

@@ -11,6 +11,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "rng.h"
+
 namespace go {
 
 constexpr int kMaxSize = 19;
@@ -37,7 +39,7 @@ struct Geometry {
   uint8_t num_neighbours[kMaxArea];
   uint64_t neighbour_bits[kMaxArea * kMaxWords];  // [area, words]
   uint64_t full[kMaxWords];                       // every point
-  uint64_t first_column[kMaxWords], last_column[kMaxWords];
+  uint64_t first_column[kMaxWords], last_column[kMaxWords], first_row[kMaxWords], last_row[kMaxWords];
   uint64_t border[kMaxWords];
 
   static const Geometry& of(int size);  // throws Error unless 1 <= size <= 19
@@ -49,8 +51,16 @@ struct Zobrist {
   uint64_t white_to_move;
   uint64_t size[kMaxSize + 1];  // the hash of the empty board of a size
 
-  static const Zobrist& keys();
+  constexpr Zobrist() : stone(), white_to_move(), size() {
+    uint64_t n = 0x676f6c6162ull;  // any constant; changing it changes every stored hash
+    for (auto& point : stone) {
+      for (uint64_t& key : point) key = mix64(++n);
+    }
+    white_to_move = mix64(++n);
+    for (uint64_t& key : size) key = mix64(++n);
+  }
 };
+inline constexpr Zobrist kZobrist{};
 
 class Board {
  public:
@@ -83,9 +93,23 @@ class Board {
   uint64_t hash() const { return hash_; }  // stones (and size) only
 
   // --- Asking about a move (empty p; no look at ko) ---
-  bool has_empty_neighbour(Move p) const;
+  bool has_empty_neighbour(Move p) const {
+    const uint16_t* around = geo_->neighbours[p];
+    return !color_[around[0]] | !color_[around[1]] | !color_[around[2]] | !color_[around[3]];
+  }
   // The move would leave its own chain without a liberty and captures nothing.
-  bool is_suicide(Move p, Color c) const;
+  bool is_suicide(Move p, Color c) const { return !has_empty_neighbour(p) && is_enclosed_suicide(p, c); }
+  // The same for a point known to have no empty neighbour.
+  bool is_enclosed_suicide(Move p, Color c) const {
+    const uint8_t own = static_cast<uint8_t>(c), enemy = 3 - own;
+    bool lives = false;
+    for (const uint16_t q : geo_->neighbours[p]) {
+      const int liberties = num_liberties_[head_[q]];
+      lives |= (color_[q] == own) & (liberties > 1);
+      lives |= (color_[q] == enemy) & (liberties == 1);
+    }
+    return !lives;
+  }
   // A suicide that removes exactly the stone played (never legal).
   bool is_single_suicide(Move p, Color c) const;
   // Stones the move takes from the opponent.
@@ -127,11 +151,12 @@ class Board {
   // Per point.
   uint16_t head_[kMaxArea + 1];
   uint16_t next_[kMaxArea];
-  // Per chain, at the index of its head.
-  uint16_t num_liberties_[kMaxArea];
+  // Per chain, at the index of its head. Index area is a chain that is nowhere: it takes the place of an absent neighbour
+  // where a branch would cost more than the work (never a liberty in its set, a count that stays 1).
+  uint16_t num_liberties_[kMaxArea + 1];
   uint16_t num_stones_[kMaxArea];
-  uint64_t chain_hash_[kMaxArea];             // XOR of its stones' keys: what a capture changes
-  uint64_t liberties_[kMaxArea * kMaxWords];  // [area, words]
+  uint64_t chain_hash_[kMaxArea];                   // XOR of its stones' keys: what a capture changes
+  uint64_t liberties_[(kMaxArea + 1) * kMaxWords];  // [area + 1, words]
 };
 
 }  // namespace go

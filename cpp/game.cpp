@@ -41,10 +41,7 @@ void Game::set_up(const std::vector<std::pair<Move, Color>>& stones, Color to_pl
   restart();
 }
 
-// A position with a stone of this colour at m can only be an old one if there was such a stone before.
-bool Game::repeats(Move m, bool suicide) const {
-  const uint64_t* ever = ever_[static_cast<int>(to_play_) - 1];
-  if (!suicide && !(ever[m >> 6] >> (m & 63) & 1)) return false;
+bool Game::was_seen_after(Move m) const {
   const uint64_t hash = ko_hash(board_.hash_after(m, to_play_), other(to_play_));
   return maybe_seen(hash) && std::find(seen_.begin(), seen_.end(), hash) != seen_.end();
 }
@@ -69,7 +66,7 @@ void Game::legal_mask(uint8_t* out) const {
   for (int w = 0; w < board_.words(); ++w) {
     for (uint64_t rest = board_.empty_bits()[w]; rest; rest &= rest - 1) {
       const Move m = static_cast<Move>(w * 64 + __builtin_ctzll(rest));
-      out[m] = is_legal(m);
+      out[m] = is_legal_empty(m);
     }
   }
 }

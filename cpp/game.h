@@ -48,6 +48,16 @@ class Game {
   // kNone when legal.
   Illegal why_illegal(Move m) const;
   bool is_legal(Move m) const { return why_illegal(m) == Illegal::kNone; }
+  // The same for an empty point of a game that is not over, without the reason: what random play asks.
+  bool is_legal_empty(Move m) const {
+    if (m == board_.ko_point()) return false;
+    bool suicide = false;
+    if (!board_.has_empty_neighbour(m) && board_.is_enclosed_suicide(m, to_play_)) {
+      if (!rules_.suicide || board_.is_single_suicide(m, to_play_)) return false;
+      suicide = true;
+    }
+    return rules_.ko == Ko::kSimple || !repeats(m, suicide);
+  }
   void legal_mask(uint8_t* out) const;  // [area + 1], 1 = legal; pass is legal until the game is over
 
   void play(Move m);  // precondition: legal
@@ -70,7 +80,7 @@ class Game {
   static constexpr int kBloomWords = 16;
 
   static uint64_t situation(uint64_t stones, Color to_play) {
-    return stones ^ (to_play == Color::kWhite ? Zobrist::keys().white_to_move : 0);
+    return stones ^ (to_play == Color::kWhite ? kZobrist.white_to_move : 0);
   }
   // The hash whose repetition the ko rule looks at, for stones with `next` to move.
   uint64_t ko_hash(uint64_t stones, Color next) const {
@@ -81,7 +91,13 @@ class Game {
     bloom_[hash >> 60] |= 1ull << (hash >> 54 & 63);
   }
   bool maybe_seen(uint64_t hash) const { return bloom_[hash >> 60] >> (hash >> 54 & 63) & 1; }
-  bool repeats(Move m, bool suicide) const;
+  // Would m, an empty point, make a position that the superko rule forbids?
+  bool repeats(Move m, bool suicide) const {
+    // With a stone of this colour at m the position can only be an old one if there was such a stone before.
+    const uint64_t* ever = ever_[static_cast<int>(to_play_) - 1];
+    return (suicide || (ever[m >> 6] >> (m & 63) & 1)) && was_seen_after(m);
+  }
+  bool was_seen_after(Move m) const;
   void restart();
 
   Board board_;

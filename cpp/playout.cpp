@@ -4,6 +4,7 @@
 #include <immintrin.h>
 #endif
 
+#include "bits.h"
 #include "score.h"
 
 namespace go {
@@ -23,25 +24,28 @@ inline int select_bit(uint64_t word, int n) {
 template <int W>
 Move draw(const Game& game, Rng& rng) {
   const Board& board = game.board();
+  const Geometry& geo = board.geometry();
   const Color color = game.to_play();
-  uint64_t rest[W];
-  int counts[W], total = 0;
-  for (int w = 0; w < W; ++w) {
-    rest[w] = board.empty_bits()[w];
-    counts[w] = __builtin_popcountll(rest[w]);
-    total += counts[w];
+  auto rest = Bits<W>::load(board.empty_bits());
+  // Few words: drop all own eyes at once, so that no draw is lost to them. Many words: look at the points drawn.
+  constexpr bool kAtOnce = W <= 2;
+  if (kAtOnce) {
+    const auto eyes = rest & Bits<W>::load(board.stone_bits(color)).enclosed(geo);
+    if (eyes.any()) rest = rest.without(eyes.without(Bits<W>::load(board.stone_bits(other(color))).on_diagonals(geo)));
   }
-  while (total > 0) {
-    int n = static_cast<int>(rng.below(static_cast<uint32_t>(total))), w = 0;
-    while (n >= counts[w]) n -= counts[w++];
-    const int bit = select_bit(rest[w], n);
+  int before[W + 1];  // points in the words before this one
+  before[0] = 0;
+  for (;;) {
+    for (int w = 0; w < W; ++w) before[w + 1] = before[w] + __builtin_popcountll(rest.word[w]);
+    if (before[W] == 0) return static_cast<Move>(game.area());
+    const int n = static_cast<int>(rng.below(static_cast<uint32_t>(before[W])));
+    int w = 0;  // counted, not searched: the branch could not be predicted
+    for (int i = 1; i < W; ++i) w += n >= before[i];
+    const int bit = select_bit(rest.word[w], n - before[w]);
     const Move m = static_cast<Move>(w * 64 + bit);
-    if (!board.is_own_eye(m, color) && game.is_legal(m)) return m;
-    rest[w] &= ~(1ull << bit);
-    --counts[w];
-    --total;
+    if ((kAtOnce || !board.is_own_eye(m, color)) && game.is_legal_empty(m)) return m;
+    rest.word[w] &= ~(1ull << bit);
   }
-  return static_cast<Move>(game.area());
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ enum class Purpose : uint32_t {
 };
 
 // Finaliser of splitmix64 (Steele, Lea, Flood 2014).
-inline uint64_t mix64(uint64_t z) {
+constexpr uint64_t mix64(uint64_t z) {
   z += 0x9e3779b97f4a7c15ull;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
