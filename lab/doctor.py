@@ -16,7 +16,8 @@ from lab.cluster import load_cluster
 from lab.errors import LabError
 from lab.fsio import Fs, read_json
 from lab.paths import LabPaths
-from lab.status import expire_seconds, read_view, take_snapshot
+from lab.status import take_snapshot
+from lab.view import expire_seconds, read_view
 
 __all__ = ["Check", "examine"]
 

@@ -20,6 +20,7 @@ WORKER_LOOK = {
     "draining": ("◌", ".", "#CC79A7"),
     "late": ("!", "!", "#E69F00"),
     "stale": ("?", "?", "#D55E00"),
+    "left": ("◌", ".", "#666666"),
     "gone": ("?", "?", "#D55E00"),
 }
 COUNTED = ("running", "ready", "waiting", "delayed", "held", "done", "failed", "quarantine", "cancelled")
@@ -146,7 +147,7 @@ def screen(
         if not snapshot.gpus:
             parts.append(Text("no GPUs", style="dim"))
     else:
-        parts += [_title("Workers", 0), Text("none has ever run here: lab worker starts one")]
+        parts += [_title("Workers", 0), Text("none is up: lab worker starts one")]
     if snapshot.running:
         parts += [_title("Running", len(snapshot.running)), _running_table(snapshot, width, unicode, rows)]
     if snapshot.pending:

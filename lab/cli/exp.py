@@ -25,9 +25,10 @@ from lab.errors import NotFound, UsageError
 from lab.fsio import read_json
 from lab.job import JobState
 from lab.paths import LabPaths
-from lab.status import FAILURES, read_manifests, scan_tokens
+from lab.status import FAILURES
 from lab.token import Token
 from lab.units import parse_duration
+from lab.view import read_manifests, scan_tokens
 
 __all__ = ["experiment_ids", "experiment_state", "open_queue", "register", "wait_for"]
 

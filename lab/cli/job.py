@@ -12,8 +12,9 @@ from lab.errors import NotFound, UsageError
 from lab.fsio import read_json
 from lab.job import JobState
 from lab.paths import LabPaths
-from lab.status import explain, scan_tokens
+from lab.reasons import explain
 from lab.token import Token
+from lab.view import scan_tokens
 
 __all__ = ["register"]
 

@@ -119,6 +119,7 @@ class _progress:
     def __init__(self, paths: LabPaths, exp: str, args: argparse.Namespace) -> None:
         self.paths, self.exp = paths, exp
         self.started = CLOCK.monotonic()
+        self.unicode = symbols_fit(sys.stderr)  # asked before Live puts its own stream there
         self.looked = -LOOK_EVERY_S
         self.first_seen: dict[str, float] = {}
         self.live: Any = None
@@ -155,7 +156,7 @@ class _progress:
         head = f"{self.exp}  {' · '.join(counts)} of {len(states)} jobs  {duration(CLOCK.monotonic() - self.started)}"
         if self.live is not None:
             width = self.live.console.width
-            view = screen_of_running(snapshot, head, width, unicode=symbols_fit(sys.stderr))
+            view = screen_of_running(snapshot, head, width, unicode=self.unicode)
             self.live.update(view, refresh=True)
             return
         key = (tuple(states.values()), tuple(row.job for row in snapshot.running))

@@ -32,6 +32,7 @@ __all__ = [
 
 MAX_TABLE_ROWS = 60
 MAX_ARTIFACTS = 40
+MAX_COMMAND_CHARS = 200
 
 
 # --- numbers in words ----------------------------------------------------------------------------
@@ -361,7 +362,9 @@ def _grouped(attempts: Sequence[Attempt], key: Any) -> list[tuple[str, str]]:
 
 def _command(attempt: Attempt) -> str:
     argv = attempt.result.get("argv") or []
-    return " ".join(str(part) for part in argv) if isinstance(argv, list) else json.dumps(argv)
+    text = " ".join(str(part) for part in argv) if isinstance(argv, list) else json.dumps(argv)
+    # A whole script on the command line would drown the table; result.json has every word.
+    return text if len(text) <= MAX_COMMAND_CHARS else text[:MAX_COMMAND_CHARS] + " …"
 
 
 def costs(source: NoteSource) -> dict[str, float]:
@@ -369,7 +372,7 @@ def costs(source: NoteSource) -> dict[str, float]:
     wall = sum(attempt.number("wall_s") for attempt in source.attempts)
     cpu = sum(attempt.number("cpu_s") for attempt in source.attempts)
     gpu = sum(attempt.number("wall_s") * len(attempt.result.get("gpus") or ()) for attempt in source.attempts)
-    return {"wall_s": round(wall, 1), "cpu_s": round(cpu, 1), "gpu_s": round(gpu, 1)}
+    return {"wall_s": round(wall, 3), "cpu_s": round(cpu, 3), "gpu_s": round(gpu, 3)}
 
 
 def cost_text(source: NoteSource) -> str:

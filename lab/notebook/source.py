@@ -14,8 +14,8 @@ from lab.job import JobState
 from lab.paths import LabPaths
 from lab.results import accepted_result
 from lab.stats import MatchCount, Metric, disagreements, metrics_of, read_match
-from lab.status import scan_tokens
 from lab.token import Token
+from lab.view import scan_tokens
 
 __all__ = ["Attempt", "NoteSource", "read_source"]
 
