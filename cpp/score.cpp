@@ -49,11 +49,11 @@ class Benson {
 
  private:
   struct Region {
-    int begin, end;    // in points_
-    int internal = 0;  // points without a neighbour of the own colour (counted up to 2)
-    int num_vital = 0;
+    int begin, end;     // in points_
+    int internal;       // points without a neighbour of the own colour (counted up to 2)
+    int num_vital;
     int vital[4];       // heads of the chains to which it is vital
-    bool open = false;  // touches a chain that is not pass-alive
+    bool open;          // touches a chain that is not pass-alive
   };
 
   bool next_to_chain(int p, int head) const {
@@ -75,7 +75,8 @@ class Benson {
   void trace(int start) {
     const int index = num_regions_++;
     Region& region = regions_[index];
-    region = Region{};
+    region.internal = region.num_vital = 0;
+    region.open = false;
     region.begin = region.end = num_points_;
     for (const uint16_t q : geo_.neighbours[start]) {
       if (board_.at(static_cast<Move>(q)) != own_) continue;
