@@ -19,8 +19,7 @@ bool within(double value, double low, double high) { return std::isfinite(value)
 
 void PoolConfig::check() const {
   require(size >= 1 && size <= kMaxSize, "size", "1 to 19");
-  require(within(rules.komi, -1000, 1000), "komi", "a number within +-1000");
-  require(std::floor(rules.komi * 2) == rules.komi * 2, "komi", "a multiple of 0.5");
+  require(within(rules.komi, -kMaxKomi, kMaxKomi), "komi", "a number within +-361");
   require(games >= 1 && games <= 1'000'000'000'000, "games", "1 to 10^12");
   require(first_game >= 0 && first_game <= 1'000'000'000'000, "first_game", "0 to 10^12");
   require(slots >= 1 && slots <= 1'000'000, "slots", "1 to 1000000");

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "game.h"
+#include "record.h"
 #include "tree.h"
 
 namespace go {

@@ -127,7 +127,7 @@ GameRecord decode_record(std::span<const uint8_t> data) {
   r.result_half = get_at_most(in, 2, "result");
   r.rules.komi = in.get<float>();
   r.score = in.get<float>();
-  require(std::isfinite(r.rules.komi) && std::isfinite(r.score), "komi or score");
+  require(std::abs(r.rules.komi) <= kMaxKomi && std::isfinite(r.score), "komi or score");
   r.game_id = in.get<uint64_t>();
   r.seed = in.get<uint64_t>();
   r.hash = in.get<uint64_t>();

@@ -19,6 +19,7 @@
 namespace go {
 
 constexpr int kRecordVersion = 1;
+constexpr float kMaxKomi = kMaxArea;  // no komi beyond a whole board
 
 // The bytes are not a record or shard that this version can read.
 struct RecordError : Error {

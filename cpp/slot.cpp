@@ -65,7 +65,8 @@ void Slot::start(const PoolConfig& config, int64_t game_id) {
   Rules rules = config.rules;
   if (config.komi_stdev > 0) {
     Rng rng(config.seed, pair_id() | kPairKey, 0, 0, Purpose::kKomi);
-    rules.komi += static_cast<float>(std::round(config.komi_stdev * draw_normal(rng)));
+    const float drawn = rules.komi + static_cast<float>(std::round(config.komi_stdev * draw_normal(rng)));
+    rules.komi = std::clamp(drawn, -kMaxKomi, kMaxKomi);
   }
   game_ = Game(config.size, rules);
   for (Tree& tree : trees_) tree.clear();
