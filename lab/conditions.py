@@ -70,11 +70,11 @@ def parse_condition(text: str) -> Condition:
     op = _OP.match(text, at)
     if op is None or op[0] not in OPERATORS:
         shown = op[0] if op else text[at : at + 12]
-        raise ConditionError(f"expected one of {' '.join(OPERATORS)}, not {shown!r}; {_EXAMPLE}", at)
+        raise ConditionError(f"expected one of {' '.join(OPERATORS)}{_not(shown)}; {_EXAMPLE}", at)
     at = _skip(text, op.end())
     number = _NUMBER.match(text, at)
     if number is None:
-        raise ConditionError(f"expected a number, not {text[at : at + 20]!r}; {_EXAMPLE}", at)
+        raise ConditionError(f"expected a number{_not(text[at : at + 20])}; {_EXAMPLE}", at)
     end = _skip(text, number.end())
     if end != len(text):
         raise ConditionError(f"nothing may follow the number, but here is {text[end : end + 20]!r}", end)
@@ -90,7 +90,8 @@ def parse_metric(text: str) -> tuple[str, str, str]:
         raise ConditionError("a metric is named <step>.<metric>", 0)
     at = _skip(text, 0)
     step, metric, field, at = _name(text, at)
-    if _skip(text, at) != len(text):
+    at = _skip(text, at)
+    if at != len(text):
         raise ConditionError(f"expected just <step>.<metric>, but here is {text[at : at + 20]!r}", at)
     return step, metric, field
 
@@ -98,7 +99,7 @@ def parse_metric(text: str) -> tuple[str, str, str]:
 def _name(text: str, at: int) -> tuple[str, str, str, int]:
     step = _STEP.match(text, at)
     if step is None:
-        raise ConditionError(f"expected <step>.<metric>, not {text[at : at + 20]!r}; {_EXAMPLE}", at)
+        raise ConditionError(f"expected <step>.<metric>{_not(text[at : at + 20])}; {_EXAMPLE}", at)
     name = _METRIC.match(text, step.end())
     if name is None:
         raise ConditionError(f"expected .<metric> after the step {step[0]!r}; {_EXAMPLE}", step.end())
@@ -106,6 +107,10 @@ def _name(text: str, at: int) -> tuple[str, str, str, int]:
     if metric and last in FIELDS:
         return step[0], metric, last, name.end()
     return step[0], name[1], "value", name.end()
+
+
+def _not(found: str) -> str:
+    return f", not {found!r}" if found else " at the end"
 
 
 def _skip(text: str, at: int) -> int:

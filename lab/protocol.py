@@ -198,7 +198,9 @@ class Protocol(_Part):
     @field_validator("version", mode="before")
     @classmethod
     def _known_version(cls, value: Any) -> Any:
-        if isinstance(value, int) and not isinstance(value, bool) and value > VERSION:
+        if isinstance(value, bool):
+            raise ValueError(f"must be {VERSION}, not {str(value).lower()}")  # True == 1, says Python
+        if isinstance(value, int) and value > VERSION:
             raise ValueError(f"version {value} is newer than this golab, which reads version {VERSION}; update golab")
         return value
 

@@ -58,13 +58,14 @@ def check(data: Any, registry: TaskRegistry) -> list[Finding]:
     dims = step_dims([(s.id, [n for n in s.needs if n in by_id], s.gather) for s in by_id.values()], keys or [])
     tasks = {step.id: _task(step, registry, found) for step in steps}
     for step in steps:
-        refs_fine = True
-        for finding in _check_refs(step, by_id, keys, dims, tasks):
-            refs_fine = False
-            found.append(finding)
+        wrong_refs = list(_check_refs(step, by_id, keys, dims, tasks))
+        found += wrong_refs
         spec = tasks[step.id]
         if spec is not None:
-            found += _check_params(step, spec, all_arms if refs_fine else None, dims.get(step.id, []))
+            # A text that is a wrong reference is not also a wrong number.
+            told = {finding.loc for finding in wrong_refs}
+            params = _check_params(step, spec, None if wrong_refs else all_arms)
+            found += [finding for finding in params if finding.loc not in told]
     found += _check_decision(data.get("decision"), by_id, tasks)
     if sound and not found:
         found += _check_budget(data)
@@ -242,11 +243,15 @@ def _sweep_ref(ref: Ref, step: _Step, keys: list[str] | None, dims: Mapping[str,
     if keys is None:
         return None
     if ref.name not in keys:
-        hint = "; write ${seed}" if ref.name == SEED else near(ref.name, keys)
+        hint = "; write ${seed}" if ref.name == SEED else near(ref.name, keys) or _there_is(keys)
         return f"{ref.text}: the sweep has no key {ref.name!r}{hint}"
     if step.id in dims and ref.name not in dims[step.id]:
         return f"{ref.text}: step {step.id!r} runs once over all values of {ref.name!r} (gather)"
     return None
+
+
+def _there_is(names: list[str]) -> str:
+    return f"; there {'is' if len(names) == 1 else 'are'} {', '.join(names)}" if names else ""
 
 
 def _previous_ref(ref: Ref, step: _Step, whole: bool, tasks: Mapping[str, TaskSpec | None]) -> str | None:
@@ -289,12 +294,12 @@ def _has_no(step: _Step, what: str, name: str, known: list[str]) -> str:
     return text + (near(name, known) or f"; there are {', '.join(known) or 'none'}")
 
 
-def _check_params(step: _Step, spec: TaskSpec, all_arms: list[Arm] | None, dims: list[str]) -> Iterator[Finding]:
+def _check_params(step: _Step, spec: TaskSpec, all_arms: list[Arm] | None) -> Iterator[Finding]:
     given = step.raw.get("with", {})
     if not isinstance(given, dict):
         return
     seen: set[tuple[Loc, str]] = set()
-    for params, label in _variants(step, given, all_arms, dims):
+    for params, label in _variants(step, given, all_arms):
         for raw_loc, message in spec.check(params):
             loc = tuple(raw_loc)
             if (loc, message) not in seen:
@@ -304,9 +309,7 @@ def _check_params(step: _Step, spec: TaskSpec, all_arms: list[Arm] | None, dims:
                 yield Finding(("steps", step.at, "with", *loc), text, key="not a parameter" in message)
 
 
-def _variants(
-    step: _Step, given: dict[str, Any], all_arms: list[Arm] | None, dims: list[str]
-) -> Iterator[tuple[dict[str, Any], str]]:
+def _variants(step: _Step, given: dict[str, Any], all_arms: list[Arm] | None) -> Iterator[tuple[dict[str, Any], str]]:
     """The parameters of each arm, with the arm's name where it matters; as written if the arms are not known."""
     used = [ref for _, ref, _ in find(given) if isinstance(ref, Ref) and not ref.runtime]
     names = sorted({ref.name for ref in used if ref.kind == "sweep"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from lab.fsio import RealFs
 
@@ -66,3 +66,28 @@ class LossyFs(RealFs):
 
     def unlink(self, path: str) -> None:
         self._call("unlink", super().unlink, path)
+
+
+class FakeTask:
+    """A task specification as an instrument would declare it: `size` 1..19 is required, `net` and `lr` are known."""
+
+    argv = ("{python}", "-m", "fake", "play")
+    summary = "Pretend to play."
+    params: ClassVar[dict[str, str]] = {"size": "int", "net": "path", "lr": "float", "seed": "int"}
+    artifacts = ("net", "log")
+    metrics = ("winrate", "elo", "loss")
+
+    def check(self, params: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+        problems: list[tuple[tuple[str | int, ...], str]] = []
+        for key, value in params.items():
+            if key not in self.params:
+                problems.append(((key,), "is not a parameter here"))
+            elif isinstance(value, str) and value.startswith("${"):
+                continue
+            elif key == "size" and not (isinstance(value, int) and 1 <= value <= 19):
+                problems.append(((key,), f"must be from 1 to 19, not {value}"))
+            elif key == "lr" and not isinstance(value, float):
+                problems.append(((key,), f"must be a number, not {value!r}"))
+        if "size" not in params:
+            problems.append((("size",), "is missing"))
+        return problems
