@@ -81,7 +81,7 @@ def test_area_pass_alive_and_liberties_agree(size: int, suicide: bool, seed: int
         assert game.liberties().ravel()[point] == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(colors=st.lists(st.sampled_from([0, 0, 1, 2]), min_size=25, max_size=25), suicide=st.booleans())
 def test_benson_agrees_on_arbitrary_positions(colors: list[int], suicide: bool) -> None:
     """Dense set-up positions reach shapes that random play does not."""
