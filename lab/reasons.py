@@ -78,6 +78,8 @@ def _unserved(spec: Mapping[str, Any], view: View) -> str:
         return f"no worker has {cpus} cpus (the most is {max(worker.cpus_total for worker in up)})"
     if not any(worker.cpus_total - worker.cpus_used >= cpus for worker in up):
         return f"no worker has {cpus} cpu{'s' if cpus > 1 else ''} free now"
+    if kind := resources.get("gpu_type"):
+        return f"waits for a worker with {gpus} free gpu{'s' if gpus > 1 else ''} of type {kind}"
     return "next free worker takes it"
 
 

@@ -123,8 +123,8 @@ def _section(header: Sequence[str], rows: Sequence[Sequence[Any]], empty: str) -
 
 
 def _plain(cell: Any) -> str:
-    if cell is None:
-        return "-"
+    if cell is None or cell == "":
+        return "-"  # an empty cell is easily lost by whoever splits at blanks
     return f"{cell:.1f}".removesuffix(".0") if isinstance(cell, float) else str(cell)
 
 

@@ -47,8 +47,8 @@ class Merge:
 
 
 def generated(name: str, lines: Sequence[str]) -> Block:
-    """Return a generated block of these lines."""
-    return Block(name, "\n".join(lines).strip("\n") + "\n", True)
+    """Return a generated block of these lines; no text in them can pose as a marker."""
+    return Block(name, neutral("\n".join(lines)).strip("\n") + "\n", True)
 
 
 def author(name: str, lines: Sequence[str]) -> Block:
@@ -57,7 +57,7 @@ def author(name: str, lines: Sequence[str]) -> Block:
 
 
 def neutral(text: str) -> str:
-    """Return text from a protocol made unable to pose as a marker."""
+    """Return text (of a protocol, of a task) made unable to pose as a marker."""
     return text.replace("<!-- lab:", "&lt;!-- lab:")
 
 

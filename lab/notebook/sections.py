@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab.notebook.figures import Figure
-from lab.notebook.regions import neutral
 from lab.notebook.source import Attempt, NoteSource
 from lab.stats import Interval, MatchCount, Metric, elo_interval
 from lab.units import format_duration, format_size
@@ -130,18 +129,18 @@ def outcome_text(source: NoteSource, out: Outcome) -> str:
 
 
 def head(source: NoteSource, verdict: Verdict) -> list[str]:
-    title = neutral(str(source.manifest.get("title") or source.exp))
-    return [f"# {title}", "", f"**{verdict.word.capitalize()}.** {neutral(finding(source, verdict))}"]
+    title = str(source.manifest.get("title") or source.exp)
+    return [f"# {title}", "", f"**{verdict.word.capitalize()}.** {finding(source, verdict)}"]
 
 
 def question(source: NoteSource) -> list[str]:
     protocol = source.protocol
-    lines = ["## Question and hypothesis", "", neutral(str(protocol.get("question") or "–").strip()), ""]
-    lines += [f"*Hypothesis, written before the run:* {neutral(str(protocol.get('hypothesis') or '–').strip())}"]
+    lines = ["## Question and hypothesis", "", str(protocol.get("question") or "–").strip(), ""]
+    lines += [f"*Hypothesis, written before the run:* {str(protocol.get('hypothesis') or '–').strip()}"]
     if parents := protocol.get("parents"):
-        lines += ["", f"Builds on: {', '.join(neutral(str(parent)) for parent in parents)}."]
+        lines += ["", f"Builds on: {', '.join(str(parent) for parent in parents)}."]
     if notes := protocol.get("notes"):
-        lines += ["", neutral(str(notes).strip())]
+        lines += ["", str(notes).strip()]
     return lines
 
 
@@ -155,7 +154,7 @@ def decision(source: NoteSource, verdict: Verdict) -> list[str]:
         rows = [
             (
                 kind,
-                f"`{neutral(out.text)}`",
+                f"`{out.text}`",
                 "–" if out.compared is None else number(out.compared),
                 "–" if out.metric is None or out.metric.n is None else out.metric.n,
                 _outcome_word(kind, out),
@@ -167,17 +166,17 @@ def decision(source: NoteSource, verdict: Verdict) -> list[str]:
     elif verdict.word == PENDING:
         conditions = [("accept", text) for text in rule.get("accept") or ()]
         conditions += [("guard", text) for text in rule.get("guards") or ()]
-        lines += ["", *(f"- {kind}: `{neutral(str(text))}`" for kind, text in conditions)]
+        lines += ["", *(f"- {kind}: `{text!s}`" for kind, text in conditions)]
     if verdict.word not in (PENDING, "exploratory"):
         lines += ["", f"Verdict: **{verdict.word}**."]
         if verdict.word == "invalid":
-            lines += [f"- {neutral(reason)}" for reason in verdict.reasons]
+            lines += [f"- {reason}" for reason in verdict.reasons]
     return lines
 
 
 def _outcome_word(kind: str, out: Outcome) -> str:
     if out.compared is None:
-        return f"unknown: {neutral(out.why)}"
+        return f"unknown: {out.why}"
     if out.holds:
         return "holds"
     if kind == "guard":
@@ -209,7 +208,7 @@ def protocol(source: NoteSource, deviations: Sequence[str]) -> list[str]:
     if source.protocol_path:
         lines += ["", f"The protocol as submitted: [{source.protocol_path}]({source.protocol_path})."]
     lines += ["", "### Deviations", ""]
-    lines += [f"- {neutral(text)}" for text in deviations] or ["None: every job's first attempt was accepted."]
+    lines += [f"- {text}" for text in deviations] or ["None: every job's first attempt was accepted."]
     return lines
 
 
@@ -223,7 +222,7 @@ def results(source: NoteSource) -> list[str]:
             [_match_row(match) for _, match in matches[:MAX_TABLE_ROWS]],
         )
         conditions = sorted({f"{m.player} against {m.opponent}: {m.conditions}" for _, m in matches if m.conditions})
-        lines += ["", *(f"- {neutral(text)}" for text in conditions)]
+        lines += ["", *(f"- {text}" for text in conditions)]
         if any(match.no_result for _, match in matches):
             lines += ["", "Games without result are not in n."]
         pairs = [(match, match.pairs) for _, match in matches if match.pairs]
@@ -235,17 +234,16 @@ def results(source: NoteSource) -> list[str]:
                 "",
             ]
             rows = [
-                (neutral(f"{m.player} against {m.opponent}"), *(dict(counts).get(s, 0) for s in scores))
-                for m, counts in pairs
+                (f"{m.player} against {m.opponent}", *(dict(counts).get(s, 0) for s in scores)) for m, counts in pairs
             ]
             lines += table(("Match", *(f"{score:g}" for score in scores)), rows)
     rows = [
         (
-            f"`{neutral(name)}`",
-            neutral(attempt.label),
+            f"`{name}`",
+            attempt.label,
             metric_text(metric, name),
-            neutral(metric.unit) or "–",
-            neutral(metric.method) or "–",
+            metric.unit or "–",
+            metric.method or "–",
         )
         for attempt in source.attempts
         for name, metric in attempt.metrics.items()
@@ -261,7 +259,7 @@ def results(source: NoteSource) -> list[str]:
 
 def _match_row(match: MatchCount) -> tuple[str, ...]:
     wld = ["/".join(str(count) for count in side) for side in (match.black, match.white)]
-    player, opponent = neutral(match.player), neutral(match.opponent)
+    player, opponent = match.player, match.opponent
     return (player, opponent, str(match.rate.n), *wld, rate_text(match.rate), elo_text(match.rate))
 
 
@@ -269,8 +267,8 @@ def figures(drawn: Sequence[Figure]) -> list[str]:
     lines = ["## Figures"]
     for index, figure in enumerate(drawn, start=1):
         base = f"figures/{figure.name}"
-        lines += ["", f"![{neutral(figure.title)}]({base}.svg)", ""]
-        lines += [f"**Figure {index}.** {neutral(figure.caption)} ([PNG]({base}.png), [data]({base}.csv))"]
+        lines += ["", f"![{figure.title}]({base}.svg)", ""]
+        lines += [f"**Figure {index}.** {figure.caption} ([PNG]({base}.png), [data]({base}.csv))"]
     return lines if drawn else [*lines, "", "No job declared a curve or a match."]
 
 
@@ -279,13 +277,13 @@ def health(source: NoteSource, verdict: Verdict, problems: Sequence[str]) -> lis
     if verdict.guards:
         for out in verdict.guards:
             mark = "✓" if out.holds else "✗"
-            found = f"found {number(out.compared)}" if out.compared is not None else neutral(out.why)
-            lines.append(f"- {mark} `{neutral(out.text)}`: {found}" + (f" in `{out.job}`" if out.job else ""))
+            found = f"found {number(out.compared)}" if out.compared is not None else out.why
+            lines.append(f"- {mark} `{out.text}`: {found}" + (f" in `{out.job}`" if out.job else ""))
     else:
         lines.append("- The protocol names no guards.")
     recounted = sum(len(attempt.matches) for attempt in source.attempts)
     if problems:
-        lines += [f"- ✗ {neutral(problem)}" for problem in problems]
+        lines += [f"- ✗ {problem}" for problem in problems]
     elif recounted:
         lines.append(f"- ✓ The lab's recount agrees with the tasks' own figures ({recounted} matches).")
     if source.missing and source.ended:
@@ -297,7 +295,7 @@ def samples(copied: Sequence[tuple[str, str, Sequence[str]]]) -> list[str]:
     """`copied`: (title, file in the experiment's folder, lines of text for it)."""
     lines = ["## Sample games"]
     for title, path, text in copied:
-        lines += ["", f"[{neutral(title)}]({path})"]
+        lines += ["", f"[{title}]({path})"]
         if text:
             lines += ["", "```text", *(line.replace("```", "'''") for line in text), "```"]
     return lines if copied else [*lines, "", "None."]
@@ -313,15 +311,15 @@ def provenance(source: NoteSource) -> list[str]:
     else:
         lines.append("- Code: not frozen (the lab's folder is no git repository); the installed version ran.")
     lines.append(f"- Protocol sha256 `{manifest.get('protocol_sha256', '–')}`.")
-    lines.append(f"- Submitted {manifest.get('created', '?')} by {neutral(str(manifest.get('submitted_by') or '?'))}.")
+    lines.append(f"- Submitted {manifest.get('created', '?')} by {manifest.get('submitted_by') or '?'}.")
     seeds = sorted({job["seed"] for job in source.jobs if "seed" in job})
     lines.append(f"- Seeds: {', '.join(str(seed) for seed in seeds) or '–'}.")
     for text, names in _grouped(source.attempts, _environment):
-        lines.append(f"- {neutral(text)} ({names}).")
+        lines.append(f"- {text} ({names}).")
     if source.protocol_path:
         lines += ["", "To run it again:", "", "```sh", f"lab submit results/{source.exp}/{source.protocol_path}", "```"]
     commands = [
-        (f"`{attempt.job}`", f"[`{attempt.relative}`]({attempt.relative}/)", f"`{neutral(_command(attempt))}`")
+        (f"`{attempt.job}`", f"[`{attempt.relative}`]({attempt.relative}/)", f"`{_command(attempt)}`")
         for attempt in source.attempts
     ]
     if commands:
