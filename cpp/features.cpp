@@ -2,6 +2,7 @@
 #include "features.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace go {
 
@@ -38,19 +39,22 @@ void encode(const Game& game, const uint8_t* legal, const Move* map, float* out)
   const Color me = game.to_play();
   std::fill(out, out + area, 1.0f);
   std::fill(out + area, out + kNumPlanes * area, 0.0f);
-  for (Move p = 0; p < area; ++p) {
-    const Color stone = board.at(p);
-    float* at = out + map[p];
-    if (stone == Color::kEmpty) {
-      if (!legal[p]) {
-        const Illegal why = game.why_illegal(p);
-        if (why == Illegal::kKo || why == Illegal::kSuperko) at[6 * area] = 1.0f;
+  for (int word = 0; word < board.words(); ++word) {
+    for (const Color side : {me, other(me)}) {
+      for (uint64_t left = board.stone_bits(side)[word]; left != 0; left &= left - 1) {
+        const Move p = static_cast<Move>(word * 64 + std::countr_zero(left));
+        float* at = out + map[p];
+        at[(side == me ? 1 : 2) * area] = 1.0f;
+        const int liberties = board.liberties_at(p);
+        if (liberties <= 3) at[(2 + liberties) * area] = 1.0f;
       }
-      continue;
     }
-    at[(stone == me ? 1 : 2) * area] = 1.0f;
-    const int liberties = board.liberties_at(p);
-    if (liberties <= 3) at[(2 + liberties) * area] = 1.0f;
+    for (uint64_t left = board.empty_bits()[word]; left != 0; left &= left - 1) {
+      const Move p = static_cast<Move>(word * 64 + std::countr_zero(left));
+      if (legal[p]) continue;
+      const Illegal why = game.why_illegal(p);
+      if (why == Illegal::kKo || why == Illegal::kSuperko) out[6 * area + map[p]] = 1.0f;
+    }
   }
   for (int back = 0; back < kNumRecentMoves; ++back) {
     const Move move = game.recent_move(back);

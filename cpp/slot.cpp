@@ -159,12 +159,12 @@ bool Slot::opening_step(const int64_t* net_ids, float* const* planes, Scratch& s
     const Edge* edges = leaf_tree_->root_edges();
     const int count = leaf_tree_->root().num_edges;
     double left = 0;
-    for (int i = 0; i < count; ++i) left += edges[i].move == pass ? 0.0 : edges[i].prior;
+    for (int i = 0; i < count; ++i) left += edges[i].move() == pass ? 0.0 : edges[i].prior();
     left *= draws.uniform();
     for (int i = 0; i < count; ++i) {
-      if (edges[i].move == pass) continue;
-      move = edges[i].move;
-      left -= edges[i].prior;
+      if (edges[i].move() == pass) continue;
+      move = edges[i].move();
+      left -= edges[i].prior();
       if (left < 0) break;
     }
   }
@@ -304,7 +304,7 @@ void Slot::finish_search(const int64_t* net_ids, Scratch& scratch) {
   record.root_value = static_cast<float>(std::clamp(search.root_value(), 0.0, 1.0));
   if (top == 0) {  // one visit: play by the raw policy
     for (int i = 0; i < search.root().num_edges; ++i) {
-      counts[search.root_edges()[i].move] = 1 + static_cast<uint32_t>(search.root_edges()[i].prior * 1e6f);
+      counts[search.root_edges()[i].move()] = 1 + static_cast<uint32_t>(search.root_edges()[i].prior() * 1e6f);
     }
   } else if (full_) {
     record.kind = PolicyKind::kVisits;

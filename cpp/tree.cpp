@@ -19,16 +19,25 @@ void Tree::clear() {
   edges_.clear();
 }
 
+void Tree::refresh(Node& node) {
+  const float visits = static_cast<float>(node.visits);
+  node.child_value = static_cast<float>(node.value_sum) / visits;
+  node.urgency = node.prior / (1.0f + visits);
+}
+
 void Tree::bring_best_forward(Node& node, Move first) {
   if (node.num_edges < 2) return;
   Edge* edges = edges_.data() + node.edges_begin;
+  const int count = node.num_edges;
   int best = 0;
-  for (int i = 0; i < node.num_edges; ++i) {
-    if (edges[i].move == first) {
-      best = i;
-      break;
-    }
-    if (edges[i].prior > edges[best].prior) best = i;
+  if (first != kNoMove) {
+    while (best < count && edges[best].move() != first) ++best;
+  }
+  if (first == kNoMove || best == count) {
+    uint64_t top = 0;
+    for (int i = 0; i < count; ++i) top = std::max(top, edges[i].key());
+    best = 0;
+    while (edges[best].key() != top) ++best;
   }
   std::swap(edges[0], edges[best]);
 }
@@ -40,8 +49,7 @@ uint32_t Tree::select(uint32_t parent, const SearchParams& params) {
   uint32_t best = 0;
   for (uint32_t index = node.first_child; index != 0; index = nodes_[index].next_sibling) {
     const Node& child = nodes_[index];
-    const float visits = static_cast<float>(child.visits);
-    const float score = static_cast<float>(child.value_sum) / visits + explore * child.prior / (1.0f + visits);
+    const float score = child.child_value + explore * child.urgency;
     if (score > best_score) {
       best_score = score;
       best = index;
@@ -52,16 +60,16 @@ uint32_t Tree::select(uint32_t parent, const SearchParams& params) {
   if (best != 0) {
     const float reduction = parent == kRoot ? params.root_fpu_reduction : params.fpu_reduction;
     const float unopened =
-        1.0f - static_cast<float>(node.mean()) - 0.5f * reduction * std::sqrt(node.opened_prior) + explore * edge.prior;
+        1.0f - static_cast<float>(node.mean()) - 0.5f * reduction * std::sqrt(node.opened_prior) + explore * edge.prior();
     if (unopened <= best_score) return best;
   }
   Node child;
-  child.move = edge.move;
-  child.prior = edge.prior;
+  child.move = edge.move();
+  child.prior = edge.prior();
   child.next_sibling = node.first_child;
   const uint32_t index = static_cast<uint32_t>(nodes_.size());
   node.first_child = index;
-  node.opened_prior += edge.prior;
+  node.opened_prior += edge.prior();
   node.edges_begin += 1;
   node.num_edges -= 1;
   bring_best_forward(node, kNoMove);
@@ -77,7 +85,7 @@ void Tree::expand(uint32_t index, const float* priors, const Move* moves, int co
   node.num_edges = static_cast<uint16_t>(count);
   edges_.resize(edges_.size() + count);
   Edge* edges = edges_.data() + node.edges_begin;
-  for (int i = 0; i < count; ++i) edges[i] = {priors[i], moves[i]};
+  for (int i = 0; i < count; ++i) edges[i] = Edge(priors[i], moves[i]);
   bring_best_forward(node, pass_first ? pass : kNoMove);
 }
 
@@ -86,6 +94,7 @@ void Tree::back_up(const std::vector<uint32_t>& path, double value) {
     Node& node = nodes_[path[i]];
     node.visits += 1;
     node.value_sum += value;
+    refresh(node);
     value = 1.0 - value;
   }
 }
@@ -127,12 +136,13 @@ void Tree::reset_root(Move pass, bool pass_first) {
   std::vector<Edge> edges(edges_.begin() + root.edges_begin, edges_.begin() + root.edges_begin + root.num_edges);
   for (uint32_t child = root.first_child; child != 0; child = nodes_[child].next_sibling) {
     own_value -= nodes_[child].visits - nodes_[child].value_sum;
-    edges.push_back({nodes_[child].prior, nodes_[child].move});
+    edges.emplace_back(nodes_[child].prior, nodes_[child].move);
   }
   // The order must not depend on the search that is being forgotten.
-  std::sort(edges.begin(), edges.end(), [](const Edge& a, const Edge& b) { return a.move < b.move; });
+  std::sort(edges.begin(), edges.end(), [](const Edge& a, const Edge& b) { return a.move() < b.move(); });
   root.value_sum = std::clamp(own_value, 0.0, 1.0);
   root.visits = 1;
+  refresh(root);
   root.first_child = 0;
   root.opened_prior = 0;
   root.edges_begin = 0;
@@ -146,13 +156,13 @@ void Tree::add_noise(float weight, float total_alpha, Move pass, bool pass_first
   Node& root = nodes_[kRoot];
   Edge* edges = edges_.data() + root.edges_begin;
   if (root.num_edges == 0) return;
-  std::sort(edges, edges + root.num_edges, [](const Edge& a, const Edge& b) { return a.move < b.move; });
+  std::sort(edges, edges + root.num_edges, [](const Edge& a, const Edge& b) { return a.move() < b.move(); });
   double sum = 0;
   std::vector<double> noise(root.num_edges);
   for (double& draw : noise) sum += draw = draw_gamma(static_cast<double>(total_alpha) / root.num_edges, rng);
   if (sum > 0) {
     for (int i = 0; i < root.num_edges; ++i) {
-      edges[i].prior = static_cast<float>((1.0 - weight) * edges[i].prior + weight * noise[i] / sum);
+      edges[i] = Edge(static_cast<float>((1.0 - weight) * edges[i].prior() + weight * noise[i] / sum), edges[i].move());
     }
   }
   bring_best_forward(root, pass_first ? pass : kNoMove);
@@ -164,8 +174,8 @@ void Tree::ban_root_moves(const uint8_t* banned, Move pass, bool pass_first) {
   float kept_prior = 0;
   int kept = 0;
   for (int i = 0; i < root.num_edges; ++i) {
-    if (banned[edges[i].move]) continue;
-    kept_prior += edges[i].prior;
+    if (banned[edges[i].move()]) continue;
+    kept_prior += edges[i].prior();
     edges[kept++] = edges[i];
   }
   root.num_edges = static_cast<uint16_t>(kept);
@@ -184,8 +194,11 @@ void Tree::ban_root_moves(const uint8_t* banned, Move pass, bool pass_first) {
   }
   const float total = kept_prior + root.opened_prior;
   if (total > 0) {
-    for (int i = 0; i < kept; ++i) edges[i].prior /= total;
-    for (uint32_t child = root.first_child; child != 0; child = nodes_[child].next_sibling) nodes_[child].prior /= total;
+    for (int i = 0; i < kept; ++i) edges[i] = Edge(edges[i].prior() / total, edges[i].move());
+    for (uint32_t child = root.first_child; child != 0; child = nodes_[child].next_sibling) {
+      nodes_[child].prior /= total;
+      refresh(nodes_[child]);
+    }
     root.opened_prior /= total;
   }
   bring_best_forward(root, pass_first ? pass : kNoMove);

@@ -12,6 +12,7 @@
 // first (`pass_first`): passing while behind is refuted on the second visit. A pass that would lose is NOT forced:
 // visits spent on it would flatter the pass before it, and whoever leads would learn to pass early.
 #pragma once
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -26,9 +27,18 @@ struct SearchParams {
   float root_fpu_reduction = 0.1f;
 };
 
-struct Edge {
-  float prior;
-  Move move;
+// A move that has no node yet, as one number: keys order by prior, then by lower move, so that the best of a list
+// does not depend on its order and one vectorised maximum finds it.
+class Edge {
+ public:
+  Edge() = default;
+  Edge(float prior, Move move) : key_(uint64_t{std::bit_cast<uint32_t>(prior)} << 32 | static_cast<uint16_t>(~move)) {}
+  float prior() const { return std::bit_cast<float>(static_cast<uint32_t>(key_ >> 32)); }
+  Move move() const { return static_cast<Move>(~static_cast<uint16_t>(key_)); }
+  uint64_t key() const { return key_; }
+
+ private:
+  uint64_t key_;  // priors are not negative, so their bits order as they do
 };
 
 struct Node {
@@ -36,6 +46,8 @@ struct Node {
   uint32_t visits = 0;
   float prior = 0;
   float opened_prior = 0;      // prior mass of the opened children
+  float child_value = 0;       // value_sum / visits, kept at each back-up: selection reads it once per sibling
+  float urgency = 0;           // prior / (1 + visits), likewise
   uint32_t first_child = 0;    // 0: none (the root is nobody's child)
   uint32_t next_sibling = 0;
   uint32_t edges_begin = 0;
@@ -81,6 +93,7 @@ class Tree {
 
  private:
   void bring_best_forward(Node& node, Move first);
+  static void refresh(Node& node);
 
   std::vector<Node> nodes_;
   std::vector<Edge> edges_;

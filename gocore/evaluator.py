@@ -59,7 +59,7 @@ class _TorchEvaluator:
 
     def _prepare(self, net: Net) -> Net:
         folded = fold(net).to(device=self.device, dtype=self.dtype)
-        return folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        return folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def load_state(self, net: Net) -> None:
         if net.config != self.config:

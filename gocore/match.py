@@ -133,7 +133,7 @@ def play_match(
     take(earlier, new=False)
     evaluators, players = _players(config)
     # More pairs are played only for those whose opening came twice; the board may simply not have enough of them.
-    while len(result.pairs) < config.pairs and result.repeated_openings <= 10 * config.pairs:
+    while len(result.pairs) < config.pairs and result.repeated_openings <= config.pairs:
         pool = Pool(_pool_config(config, players, next_game, 2 * (config.pairs - len(result.pairs))))
         for net in range(len(evaluators)):
             pool.set_net_id(net, net)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lab.host import Capacity
 from lab.job import JobSpec
+from lab.paths import PRIORITIES
 from lab.queue import Queue
 from lab.token import Token
 
@@ -26,15 +27,9 @@ def choose(queue: Queue, capacity: Capacity, free_cpus: int, free_gpus: int) -> 
     A job of several slots that the host could serve, but not right now, reserves what it needs: younger and less
     urgent jobs get only what is left, so it cannot starve behind small ones.
     """
-    fs, paths = queue.fs, queue.paths
-    by_prio: dict[str, list[str]] = {}
-    for klass in capacity.classes():
-        if klass != "cpu" and free_gpus <= 0:
-            continue
-        for prio in fs.listdir(f"{paths.ready_root}/{klass}"):
-            by_prio.setdefault(prio, []).append(klass)
-    for prio in sorted(by_prio):
-        tokens = [token for klass in by_prio[prio] for token in queue.tokens(paths.ready(klass, prio))]
+    classes = [klass for klass in capacity.classes() if klass == "cpu" or free_gpus > 0]
+    for prio in PRIORITIES:
+        tokens = [token for klass in classes for token in queue.tokens(queue.ready_folders[klass, prio])]
         fitting: list[tuple[JobSpec, Token]] = []
         for token in sorted(tokens, key=lambda token: token.seq):
             spec = queue.spec_or_none(token.job)

@@ -46,6 +46,15 @@ class Queue:
         self.log = log or (lambda text: None)
         self.backoff_s = backoff_s
         self.events = EventLog(fs, clock, paths, who)
+        self.ready_folders = {(klass, prio): paths.ready(klass, prio) for klass in CLASSES for prio in PRIORITIES}
+        self._single = {
+            JobState.waiting: paths.waiting,
+            JobState.delayed: paths.delayed,
+            JobState.held: paths.held,
+            JobState.failed: paths.failed,
+            JobState.quarantine: paths.quarantine,
+            JobState.cancelled: paths.cancelled,
+        }
         self._specs: dict[str, JobSpec] = {}
         self._manifests: dict[str, dict] = {}
         self._complaints: set[str] = set()
@@ -146,9 +155,8 @@ class Queue:
         """Every state folder, in the order in which a job visits them."""
         paths = self.paths
         yield JobState.waiting, paths.waiting
-        for klass in CLASSES:
-            for prio in PRIORITIES:
-                yield JobState.ready, paths.ready(klass, prio)
+        for folder in self.ready_folders.values():
+            yield JobState.ready, folder
         yield JobState.delayed, paths.delayed
         yield JobState.held, paths.held
         for exp in self.fs.listdir(paths.run_root):
@@ -203,7 +211,7 @@ class Queue:
     def folder(self, state: JobState, spec: JobSpec) -> str:
         """The folder for that job in that state."""
         if state is JobState.ready:
-            return self.paths.ready(spec.resource_class, spec.prio)
+            return self.ready_folders[spec.resource_class, str(spec.prio)]
         if state is JobState.running:
             return self.paths.run(spec.exp)
         if state is JobState.done:
@@ -212,15 +220,7 @@ class Queue:
 
     def folder_of(self, state: JobState) -> str:
         """The folder of a state that has only one."""
-        single = {
-            JobState.waiting: self.paths.waiting,
-            JobState.delayed: self.paths.delayed,
-            JobState.held: self.paths.held,
-            JobState.failed: self.paths.failed,
-            JobState.quarantine: self.paths.quarantine,
-            JobState.cancelled: self.paths.cancelled,
-        }
-        return single[state]
+        return self._single[state]
 
     def go(
         self, spec: JobSpec, source: JobState, old: Token, to: JobState, new: Token, cause: str, detail: str = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lab.job import JobState
-from lab.paths import CLASSES, PRIORITIES
 from lab.queue import Queue
 from lab.token import Token
 
@@ -58,8 +57,7 @@ class Releaser:
         return moved
 
     def _ready_count(self) -> int:
-        fs, paths = self._queue.fs, self._queue.paths
-        return sum(len(fs.listdir(paths.ready(klass, prio))) for klass in CLASSES for prio in PRIORITIES)
+        return sum(len(self._queue.fs.listdir(folder)) for folder in self._queue.ready_folders.values())
 
     def _revive(self, bad: dict[JobState, list[Token]], waiting: list[Token]) -> int:
         """Bring back what a dependency had cancelled and no longer does. Revived tokens are added to `waiting`."""

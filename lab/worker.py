@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-import select
 import shutil
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from lab import gpus, host
 from lab.clock import Clock, RealClock
@@ -26,10 +21,11 @@ from lab.host import Capacity, DaemonLock
 from lab.janitor import Janitor
 from lab.matching import servable
 from lab.notes import NoteBuilder
-from lab.paths import LabPaths
+from lab.paths import PRIORITIES, LabPaths
 from lab.queue import Queue
 from lab.submit import Inbox
 from lab.units import utc_now_text
+from lab.wakeup import Signals, Wakeup
 
 __all__ = ["Daemon", "run_worker"]
 
@@ -41,86 +37,6 @@ def log_line(text: str) -> None:
     stamp = time.strftime("%H:%M:%S")
     sys.stderr.write("".join(f"{stamp} {line}\n" for line in text.splitlines() or [""]))
     sys.stderr.flush()
-
-
-class Wakeup:
-    """A descriptor that becomes readable when something may have happened: a signal, a child, a local file."""
-
-    def __init__(self) -> None:
-        self.read_fd, self.write_fd = os.pipe()
-        os.set_blocking(self.read_fd, False)
-        os.set_blocking(self.write_fd, False)
-        self._observer: Any = None
-        self.changed = threading.Event()
-
-    def watch(self, folders: Sequence[str]) -> None:
-        """Let local changes end the wait early. Only a hint: other hosts' changes are found by polling."""
-        from watchdog.events import FileSystemEvent, FileSystemEventHandler
-        from watchdog.observers import Observer
-
-        wake = self.wake
-
-        class Handler(FileSystemEventHandler):
-            def on_created(self, event: FileSystemEvent) -> None:
-                wake()
-
-            def on_moved(self, event: FileSystemEvent) -> None:
-                wake()
-
-        logging.getLogger("watchdog").setLevel(logging.ERROR)  # it warns about events that arrive while it stops
-        try:
-            self._observer = Observer()
-            for folder in folders:
-                self._observer.schedule(Handler(), folder, recursive=True)
-            self._observer.start()
-        except OSError:  # no more watches: polling still works
-            self._observer = None
-
-    def wake(self) -> None:
-        self.changed.set()
-        with contextlib.suppress(BlockingIOError, OSError):
-            os.write(self.write_fd, b"w")
-
-    def wait(self, seconds: float) -> bool:
-        """Wait; True if a local change was reported."""
-        with contextlib.suppress(InterruptedError):
-            select.select([self.read_fd], [], [], max(0.0, seconds))
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self.read_fd, 4096):
-                pass
-        changed = self.changed.is_set()
-        self.changed.clear()
-        return changed
-
-    def close(self) -> None:
-        if self._observer is not None:
-            self._observer.stop()
-            self._observer.join(timeout=2.0)
-        os.close(self.read_fd)
-        os.close(self.write_fd)
-
-
-class Signals:
-    """SIGTERM and SIGINT ask for a drain, a second one for a quick end; SIGCHLD only wakes."""
-
-    def __init__(self, wakeup: Wakeup) -> None:
-        self.asked = 0
-        self.taken = 0
-        self._old: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():
-            self._old_fd = signal.set_wakeup_fd(wakeup.write_fd, warn_on_full_buffer=False)
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._old[number] = signal.signal(number, self._ask)
-            self._old[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
-
-    def _ask(self, *_: object) -> None:
-        self.asked += 1
-
-    def close(self) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-        if self._old:
-            signal.set_wakeup_fd(self._old_fd)
 
 
 def lab_id(paths: LabPaths, fs: Fs) -> str:
@@ -209,7 +125,8 @@ def run_worker(
     wakeup = Wakeup()
     signals = Signals(wakeup)
     try:
-        wakeup.watch([paths.ready_root, paths.waiting, paths.inbox])
+        ready = [paths.ready(klass, prio) for klass in capacity.classes() for prio in PRIORITIES]
+        wakeup.watch([*ready, paths.waiting, paths.inbox])
         log(f"worker {inc}: {capacity.cpus} CPUs, {capacity.gpus} GPUs, lab {paths.root}")
         return _loop(daemon, wakeup, signals, until_idle, inbox, notes, log)
     finally:
@@ -230,6 +147,7 @@ def _loop(
     log: Callable[[str], None],
 ) -> int:
     idle_looks = 0
+    hinted = float("-inf")
     while True:
         due = daemon.step()
         if signals.asked > signals.taken:
@@ -255,5 +173,6 @@ def _loop(
                     due = min(due, 0.05)
                     daemon.hint()
         if wakeup.wait(due):
-            time.sleep(MIN_LOOK_S)
+            time.sleep(max(0.0, MIN_LOOK_S - (time.monotonic() - hinted)))
+            hinted = time.monotonic()
             daemon.hint()

@@ -1,4 +1,4 @@
-"""The task side of the contract with a lab: reads the job, keeps progress and checkpoints, turns endings into exit codes.
+"""The task side of the contract with a lab: reads the job, reports, checkpoints, turns endings into exit codes.
 
 Environment: LAB_JOB (job.json), LAB_OUT (the only folder written to), LAB_RESUME (a checkpoint, or unset).
 Exit codes: 0 done, 2 bad parameters, 75 preempted (a checkpoint is there), 1 failed with the cause on stderr.
@@ -221,6 +221,9 @@ def _references(value: Any, where: str = "") -> list[tuple[str, str]]:
 
 def main(argv: list[str], environ: Mapping[str, str]) -> int:
     """Run one task as a command; returns its exit code."""
+    # Threads of one torch operation wait for each other by spinning, for ever so long by default: on a core that
+    # another process wants, that made training thirty times slower. Read when torch is loaded, so set before.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     stop = StopFlag().install()  # before the slow imports: a SIGTERM during them must not look like a crash
     if len(argv) != 1 or argv[0] not in TASKS:
         print(f"usage: python -m gocore.tasks NAME, one of {', '.join(TASKS)}", file=sys.stderr)

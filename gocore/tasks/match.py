@@ -30,8 +30,8 @@ def run(context: Context) -> None:
         device = pick_device(params["device"])
     except ValueError as error:
         raise BadParams([str(error)]) from error
-    names = ("size", "rules", "player", "opponent", "pairs", "opening_moves", "slots", "groups")
-    names += ("temperature_moves", "temperature")
+    names = ["size", "rules", "player", "opponent", "pairs", "opening_moves", "slots", "groups"]
+    names += ["temperature_moves", "temperature"]
     config = MatchConfig(
         **{name: params[name] for name in names}, seed=context.seed, threads=context.threads, device=device
     )

@@ -7,12 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gocore._core import NUM_PLANES
 from gocore.net import Net, NetConfig, make_net
 from gocore.tasks.harness import Context, StopFlag
 from gocore.tasks.specs import TASKS
 
 SIZE = 5
+
+# Nets this small gain nothing from a second core, and lose a lot where another process has it.
+torch.set_num_threads(1)
 
 
 def tiny_net(seed: int = 0, size: int = SIZE) -> Net:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from nets import tiny_net
+
 from gocore.checkpoint import CheckpointError, load_net, load_state, read_sidecar, save_net, save_state, sidecar_path
 from gocore.files import sha256_bytes
-from nets import tiny_net
 
 
 def test_round_trip(tmp_path: Path) -> None:

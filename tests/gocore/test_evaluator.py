@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from nets import tiny_net
+
 from gocore import Game
 from gocore._core import NUM_PLANES, encode
 from gocore.evaluator import CpuEvaluator, make_evaluator, padded_rows, pick_device
 from gocore.net import NetConfig, make_net
-from nets import tiny_net
 
 
 def planes(rows: int, seed: int = 0) -> np.ndarray:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from nets import tiny_params
+
 from gocore._core import decode_record
 from gocore.match import MatchConfig, Pair, make_pair, opening_key, play_match, player_points
 from gocore.reporting import Preempted
-from nets import SIZE, tiny_params
 
 
 def config(**changes: object) -> MatchConfig:
@@ -75,11 +76,11 @@ def test_stopped_match_goes_on_where_it_was() -> None:
 
 
 def test_repeated_openings_are_played_again_and_then_given_up() -> None:
-    result = play_match(config(opening_moves=1, pairs=20, slots=16))  # 25 points: some must come twice
+    result = play_match(config(opening_moves=1, pairs=12, slots=16))  # of 25 points some come twice
     keys = [opening_key(decode_record(pair.black)) for pair in result.pairs]
-    assert len(keys) == len(set(keys)) == 20 and result.repeated_openings > 0
-    impossible = play_match(config(opening_moves=1, pairs=SIZE * SIZE + 1, slots=16))
-    assert len(impossible.pairs) <= SIZE * SIZE and impossible.repeated_openings > 10 * (SIZE * SIZE + 1)
+    assert len(keys) == len(set(keys)) == 12 and result.repeated_openings > 0
+    impossible = play_match(config(size=2, opening_moves=1, pairs=5))  # the board has four points
+    assert len(impossible.pairs) <= 4 and impossible.repeated_openings > 5
 
 
 def test_records_that_are_no_pair() -> None:

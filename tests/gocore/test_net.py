@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from nets import tiny_net
+
 from gocore._core import NUM_PLANES
 from gocore.net import NetConfig, fold, make_net
-from nets import tiny_net
 
 
 @pytest.mark.parametrize("size", [2, 7, 19])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
-from gocore.ratings import Z_95, Tally, elo, elo_metric, pentanomial, wilson, winrate_metric
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gocore.ratings import Z_95, Tally, elo, elo_metric, pentanomial, wilson, winrate_metric
 
 
 def test_wilson_known_value() -> None:

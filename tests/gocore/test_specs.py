@@ -8,9 +8,9 @@ from typing import Any
 
 import jsonschema
 import pytest
+
 from gocore.tasks.params import show_loc
 from gocore.tasks.specs import TASKS
-
 from lab.tasks import TaskSpec as LabTaskSpec
 
 

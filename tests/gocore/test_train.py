@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from nets import SIZE, tiny_net, tiny_params
+
 from gocore._core import NUM_PLANES, Pool, RecordError, write_shard
 from gocore.evaluator import CpuEvaluator
 from gocore.replay import ShardWriter, Window, carry_over, read_games, read_manifest
 from gocore.selfplay import drive, selfplay_config
 from gocore.train import TrainConfig, Trainer, compute_losses, recalibrate
-from nets import SIZE, tiny_net, tiny_params
 
 
 def play_records(games: int = 16, seed: int = 1) -> list[bytes]:

@@ -44,7 +44,7 @@ class SlowNode:
         assert self.edges is not None
         if not self.edges:
             return
-        best = max(range(len(self.edges)), key=lambda i: (self.edges[i][0], -i))  # type: ignore[index]
+        best = max(range(len(self.edges)), key=lambda i: (self.edges[i][0], -self.edges[i][1]))  # type: ignore[index]
         moves = [move for _, move in self.edges]
         if first is not None:
             best = moves.index(first)
@@ -72,7 +72,7 @@ def slow_search(
         while node.edges is not None and not node.terminal:
             explore = F32(0.5) * F32(c_puct) * np.sqrt(F32(node.visits - 1) + F32(0.01))
             scores = [
-                F32(c.value_sum) / F32(c.visits) + explore * c.prior / F32(1 + c.visits) for _, c in node.children
+                F32(c.value_sum) / F32(c.visits) + explore * (c.prior / F32(1 + c.visits)) for _, c in node.children
             ]
             best = int(np.argmax(scores)) if scores else -1
             open_one = bool(node.edges)
