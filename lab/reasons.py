@@ -12,9 +12,11 @@ from lab.job import JobState
 from lab.paths import LabPaths
 from lab.token import host_of
 from lab.units import utc_now_text
-from lab.view import View, Worker, cause_of, read_view
+from lab.view import View, Worker, cause_of, last_words, read_view
 
 __all__ = ["explain", "reason"]
+
+TROUBLED = (JobState.failed, JobState.quarantine, JobState.delayed)
 
 
 def reason(job: str, view: View) -> str:
@@ -92,4 +94,8 @@ def explain(fs: Fs, paths: LabPaths, clock: Clock, job: str) -> str:
     view, _, _ = read_view(fs, paths, clock)
     if job not in view.states and job not in view.specs:
         raise NotFound(f"no job {job}", "lab job list shows them")
-    return reason(job, view)
+    line = reason(job, view)
+    if job in view.states and view.states[job][0] in TROUBLED:
+        words = last_words(fs, paths, view.events.get(job))
+        return f"{line}; its log ends: {words}" if words else line
+    return line

@@ -28,6 +28,7 @@ __all__ = [
 Z95 = 1.959963984540054  # two-sided 95 %
 RATE_TOLERANCE = 1e-3  # the task may print its rates with three decimals
 ELO_TOLERANCE = 1.0
+COMPARED = ("winrate", "winrate_black", "winrate_white", "elo", "elo_diff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class Metric:
     ci_high: float | None = None
     method: str = ""
     unit: str = ""
+    bound: str = ""  # "lower" or "upper": the value is only that end of what the data support
 
     @classmethod
     def read(cls, raw: Any) -> Metric | None:
@@ -115,6 +117,7 @@ class Metric:
             ci_high=float(raw["ci_high"]) if _is_number(raw.get("ci_high")) else None,
             method=str(raw.get("method") or ""),
             unit=str(raw.get("unit") or ""),
+            bound=str(raw.get("bound") or ""),
         )
 
 
@@ -215,8 +218,8 @@ def read_match(raw: Mapping[str, Any]) -> MatchCount:
 def disagreements(task_result: Mapping[str, Any]) -> list[str]:
     """Recount every match of a task's result and say where its own figures differ from ours.
 
-    The job-level metrics `winrate` and `elo` are compared when the job played exactly one match (only then is it
-    clear which one they speak of); figures inside a match entry always.
+    The job-level metrics (`COMPARED`) are compared when the job played exactly one match (only then is it clear which
+    one they speak of); figures inside a match entry always.
     """
     found: list[str] = []
     raw_matches = task_result.get("matches")
@@ -233,7 +236,7 @@ def disagreements(task_result: Mapping[str, Any]) -> list[str]:
             continue
         label = f"{match.player} against {match.opponent}"
         found += [f"{label}: {problem}" for problem in match.problems()]
-        claimed = metrics_of({"metrics": {key: raw.get(key) for key in ("winrate", "elo")}})
+        claimed = metrics_of({"metrics": {key: raw.get(key) for key in COMPARED}})
         if len(raw_matches) == 1:
             claimed = {**metrics_of(task_result), **claimed}
         found += [f"{label}: {problem}" for problem in _compare(claimed, match)]
@@ -241,15 +244,20 @@ def disagreements(task_result: Mapping[str, Any]) -> list[str]:
 
 
 def _compare(claimed: Mapping[str, Metric], match: MatchCount) -> list[str]:
-    """Compare claimed `winrate` and `elo` with the recount."""
+    """Compare the claimed win rates and Elo with the recount."""
     found = []
-    rate = match.rate
-    if (theirs := claimed.get("winrate")) is not None:
-        found += _differ("win rate", theirs, rate.value, rate.low, rate.high, RATE_TOLERANCE)
-        if theirs.n is not None and theirs.n != rate.n:
-            found.append(f"the task counts {theirs.n} games in its win rate, the recount {rate.n}")
-    if (theirs := claimed.get("elo")) is not None:
-        found += _differ("Elo", theirs, *elo_interval(rate), ELO_TOLERANCE)
+    for name, what, rate in (
+        ("winrate", "win rate", match.rate),
+        ("winrate_black", "win rate as Black", match.rate_black),
+        ("winrate_white", "win rate as White", match.rate_white),
+    ):
+        if (theirs := claimed.get(name)) is not None:
+            found += _differ(what, theirs, rate.value, rate.low, rate.high, RATE_TOLERANCE)
+            if theirs.n is not None and theirs.n != rate.n:
+                found.append(f"the task counts {theirs.n} games in its {what}, the recount {rate.n}")
+    for name in ("elo", "elo_diff"):
+        if (theirs := claimed.get(name)) is not None:
+            found += _differ("Elo", theirs, *elo_interval(match.rate), ELO_TOLERANCE)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from lab.clock import Clock
@@ -14,7 +14,7 @@ from lab.paths import LabPaths
 from lab.reasons import reason
 from lab.token import Token, host_of
 from lab.units import utc_now_text
-from lab.view import View, Worker, cause_of, dicts, finite, read_view
+from lab.view import View, Worker, cause_of, dicts, finite, last_words, read_view
 
 __all__ = [
     "FAILURES",
@@ -240,9 +240,17 @@ def _ends(fs: Fs, paths: LabPaths, view: View) -> list[End]:
             # The attempt's epoch is the G of its run/ name, which was the rename before this one.
             log = f"{paths.attempt(exp, job, token.g - 1, token.inc)}/log.txt"
         ended.append(End(job, exp, state.word, str(event.get("at") or ""), cause_of(event).removeprefix(": "), log))
+
+    def tell(end: End) -> End:
+        """Failures say what their log ends with: the exit code alone helps nobody."""
+        words = last_words(fs, paths, view.events.get(end.job)) if end.state == JobState.failed.word else ""
+        return replace(end, cause=f"{end.cause}: {words}") if words and words not in end.cause else end
+
     latest = sorted(ended, key=lambda end: (end.at, end.job), reverse=True)
     bad = [end for end in latest if end.state != JobState.done.word][:RECENT_ENDS]
-    return bad + [end for end in latest if end.state == JobState.done.word][: RECENT_ENDS - len(bad)]
+    return [tell(end) for end in bad] + [end for end in latest if end.state == JobState.done.word][
+        : RECENT_ENDS - len(bad)
+    ]
 
 
 def _exp_of(token: Token, view: View, folder: str) -> str:

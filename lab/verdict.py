@@ -65,7 +65,11 @@ def judge(
         shown = ", ".join(missing_jobs[:3]) + (" and others" if len(missing_jobs) > 3 else "")
         reasons.append(f"{len(missing_jobs)} of the experiment's jobs gave no accepted result: {shown}")
     reasons += [f"the recount disagrees: {text}" for text in disagreements]
-    reasons += [f"guard failed: {_tell(out)}" for out in guards if not out.holds]
+    reasons += [
+        f"guard {'failed' if out.compared is not None else 'cannot be judged'}: {_tell(out)}"
+        for out in guards
+        if not out.holds
+    ]
     reasons += [f"cannot be judged: {out.text}: {out.why}" for out in accept if out.compared is None]
     if reasons:
         return Verdict("invalid", tuple(reasons), accept, guards)

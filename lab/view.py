@@ -25,6 +25,7 @@ __all__ = [
     "dicts",
     "expire_seconds",
     "finite",
+    "last_words",
     "read_beats",
     "read_manifests",
     "read_view",
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 DEFAULT_EXPIRE_S = 90.0
+MAX_LOG_BYTES = 16 << 20
+MAX_WORDS_CHARS = 300
 
 
 def scan_tokens(fs: Fs, paths: LabPaths, exp: str | None = None) -> list[tuple[JobState, Token, str]]:
@@ -190,6 +193,24 @@ def _last_events(fs: Fs, paths: LabPaths) -> dict[str, Mapping[str, Any]]:
             if job and (job not in last or str(last[job].get("at")) <= str(event.get("at"))):
                 last[job] = event
     return last
+
+
+def last_words(fs: Fs, paths: LabPaths, event: Mapping[str, Any] | None) -> str:
+    """The last line of the log of the attempt that an event ended; "" if there is none.
+
+    The attempt's epoch is the G of its run/ name, one before the token that the event tells of.
+    """
+    ended = tokens.parse(str((event or {}).get("token") or ""))
+    if event is None or ended is None or event.get("from") != JobState.running.word:
+        return ""
+    inc = ended.inc or str(event.get("inc") or "")
+    exp, job = str(event.get("exp") or ""), ended.job
+    try:
+        log = fs.read(f"{paths.attempt(exp, job, ended.g - 1, inc)}/log.txt", MAX_LOG_BYTES)
+    except (OSError, ValueError):
+        return ""
+    lines = [line.strip() for line in log[-4096:].decode("utf-8", "replace").splitlines() if line.strip()]
+    return lines[-1][:MAX_WORDS_CHARS] if lines else ""
 
 
 def cause_of(event: Mapping[str, Any] | None) -> str:

@@ -19,6 +19,7 @@ from lab.cli.submit import submit_file
 from lab.errors import EnvironmentProblem, LeaseError
 from lab.job import JobState
 from lab.paths import LabPaths
+from lab.reasons import explain
 from lab.status import Running, StatusSnapshot, progress_fields, take_snapshot
 from lab.tui import duration, metric_text, progress_text, screen_of_running
 
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     word = experiment_state(list(states), states)
     for job, state in states.items():
         if state.terminal and state is not JobState.done:
-            say(f"{job} is {state.word}; see: lab job explain {job}")
+            say(f"{job}: {explain(FS, paths, CLOCK, job)}")
     say(f"{exp} is {word}. Verdict: {built.verdict}. {built.finding}")
     say("the note:")
     emit([relative(built.path)])

@@ -68,7 +68,7 @@ def draw_curves(name: str, spec: Mapping[str, Any], curves: Sequence[Curve], sal
         for index, y in enumerate(drawn):
             _panel(flat[index], y, columns[y], curves, index, len(drawn) > 1)
             flat[index].set_xlabel(str(spec.get("xlabel") or x_name))
-        if len(drawn) == 1:
+        if len(drawn) == 1 or spec.get("ylabel"):
             flat[0].set_ylabel(str(spec.get("ylabel") or drawn[0]))
         for unused in flat[len(drawn) :]:
             unused.set_visible(False)

@@ -72,7 +72,7 @@ def elo_text(rate: Interval) -> str:
 def metric_text(metric: Metric, name: str = "") -> str:
     """A metric with its interval and n, as far as they are known."""
     show = percent if "winrate" in name or name.endswith("_rate") else number
-    text = show(metric.value)
+    text = {"lower": "at least ", "upper": "at most "}.get(metric.bound, "") + show(metric.value)
     extra = []
     if metric.ci_low is not None and metric.ci_high is not None:
         extra.append(f"95 % interval {show(metric.ci_low)} to {show(metric.ci_high)}")

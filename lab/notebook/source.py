@@ -15,7 +15,7 @@ from lab.paths import LabPaths
 from lab.results import accepted_result
 from lab.stats import MatchCount, Metric, disagreements, metrics_of, read_match
 from lab.token import Token
-from lab.view import scan_tokens
+from lab.view import last_words, scan_tokens
 
 __all__ = ["Attempt", "NoteSource", "read_source"]
 
@@ -168,6 +168,10 @@ def read_events(fs: Fs, paths: LabPaths, exp: str) -> list[dict[str, Any]]:
             for event in _json_lines(fs, f"{paths.events_dir(inc)}/{name}"):
                 if event.get("exp") == exp:
                     events.append(event)
+    # A failed attempt's own last words tell more than its exit code; its log never changes again.
+    for event in events:
+        if event.get("to") in ("delayed", "failed", "quarantine") and (words := last_words(fs, paths, event)):
+            event["detail"] = "; ".join(part for part in (str(event.get("detail") or ""), f"log ends: {words}") if part)
     return sorted(events, key=lambda event: (str(event.get("at")), str(event.get("token")), str(event.get("job"))))
 
 

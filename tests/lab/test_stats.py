@@ -81,7 +81,10 @@ def counts(**changes: object) -> dict[str, object]:
 
 
 def test_a_consistent_match_has_no_problem() -> None:
-    claimed = {"winrate": {"value": 0.9775, "n": 200, "ci_low": 0.946, "ci_high": 0.991, "method": "wilson"}, "elo": 655}
+    claimed = {
+        "winrate": {"value": 0.9775, "n": 200, "ci_low": 0.946, "ci_high": 0.991, "method": "wilson"},
+        "elo": 655,
+    }
     pairs = {"2": 95, "1.5": 1, "1": 4, "0.5": 0, "0": 0}
     assert disagreements({"matches": [counts(pairs=pairs)], "metrics": claimed}) == []
 
@@ -95,6 +98,11 @@ def test_a_consistent_match_has_no_problem() -> None:
         ({"matches": [counts()], "metrics": {"winrate": 0.99}}, "win rate value is 0.99, the recount 0.9775"),
         ({"matches": [counts()], "metrics": {"winrate": {"value": 0.9775, "n": 199}}}, "199 games in its win rate"),
         ({"matches": [counts(elo=700)]}, "Elo value is 700, the recount 655"),
+        ({"matches": [counts()], "metrics": {"elo_diff": 600}}, "Elo value is 600, the recount 655"),
+        (
+            {"matches": [counts()], "metrics": {"winrate_black": 0.5}},
+            "win rate as Black value is 0.5, the recount 0.985",
+        ),
         (
             {"matches": [counts(winrate={"value": 0.9775, "ci_low": 0.96, "ci_high": 0.991, "method": "wilson"})]},
             "lower bound is 0.96",
