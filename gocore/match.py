@@ -76,6 +76,7 @@ class MatchConfig:
     temperature_moves: int
     temperature: float
     seed: int
+    move_cap: int | None = None  # None: the pool's own
     threads: int = 1
     device: str = "cpu"
 
@@ -180,7 +181,7 @@ def _players(config: MatchConfig) -> tuple[list[Evaluator], list[Json]]:
 
 
 def _pool_config(config: MatchConfig, players: list[Json], first_game: int, games: int) -> Json:
-    return {
+    pool = {
         "size": config.size,
         "komi": config.rules["komi"],
         "ko": config.rules["ko"],
@@ -196,3 +197,4 @@ def _pool_config(config: MatchConfig, players: list[Json], first_game: int, game
         "temperature": config.temperature,
         "players": players,
     }
+    return pool if config.move_cap is None else pool | {"move_cap": config.move_cap}

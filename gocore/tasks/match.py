@@ -31,7 +31,7 @@ def run(context: Context) -> None:
     except ValueError as error:
         raise BadParams([str(error)]) from error
     names = ["size", "rules", "player", "opponent", "pairs", "opening_moves", "slots", "groups"]
-    names += ["temperature_moves", "temperature"]
+    names += ["temperature_moves", "temperature", "move_cap"]
     config = MatchConfig(
         **{name: params[name] for name in names}, seed=context.seed, threads=context.threads, device=device
     )

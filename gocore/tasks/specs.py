@@ -49,6 +49,10 @@ _THREADS = Param(type="int", default=None, nullable=True, min=1, max=256, help="
 _CHECKPOINT_S = Param(type="float", default=300.0, min=1, max=86_400, help="seconds between checkpoints")
 _DEVICE = Param(type="str", default="auto", choices=("auto", "cpu", "cuda"), help="where nets run")
 
+_MOVE_CAP = Param(
+    type="int", default=None, nullable=True, min=1, max=10_000, help="moves before a game is cut; null is 2 x size^2"
+)
+
 _RULES = Param(
     help="rules of the game; scoring is area",
     params={
@@ -98,7 +102,7 @@ _GAMES = Param(
         "temperature": Param(type="float", default=1.0, min=0.05, max=10),
         "final_temperature": Param(type="float", default=0.15, min=0, max=10, help="after those; 0 takes most visits"),
         "komi_stdev": Param(type="float", default=0.0, min=0, max=50, help="spread of komi between games, points"),
-        "move_cap": Param(type="int", default=None, nullable=True, min=1, max=10_000, help="null is 2 x size^2"),
+        "move_cap": _MOVE_CAP,
         "games_per_shard": Param(type="int", default=64, min=1, max=100_000),
     },
 )
@@ -288,6 +292,7 @@ TASKS: dict[str, TaskSpec] = {
                 "pairs": Param(type="int", default=100, min=1, max=1_000_000, help="two games each"),
                 "opening_moves": Param(type="int", default=4, min=0, max=100, help="random moves that a pair shares"),
                 "checkpoint_s": _CHECKPOINT_S,
+                "move_cap": _MOVE_CAP,
                 "slots": Param(type="int", default=64, min=2, max=65_536, help="games in flight"),
                 "groups": Param(type="int", default=2, min=1, max=64, help="batches the slots are split into"),
                 "temperature_moves": Param(type="int", default=0, min=0, max=1000, help="moves sampled by visit count"),

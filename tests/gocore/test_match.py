@@ -1,4 +1,4 @@
-"""Matches: pairs share their opening with colours swapped, openings do not repeat, counts add up, resumes count once."""
+"""Matches: pairs share an opening with colours swapped, none comes twice, counts add up, resumes count once."""
 
 from __future__ import annotations
 

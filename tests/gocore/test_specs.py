@@ -1,4 +1,4 @@
-"""Task specs: light to import, all problems at once, references accepted anywhere, defaults that pass their own check."""
+"""Task specs: light to import, all problems at once, references pass anywhere, defaults pass their own check."""
 
 from __future__ import annotations
 
