@@ -19,8 +19,8 @@ __all__ = ["build_parser", "main"]
 COMMANDS = ("init", "submit", "run", "status", "worker", "exp", "job", "note", "protocol", "doctor")
 
 
-def build_parser() -> Parser:
-    """Return the parser of the whole command line."""
+def build_parser(command: str | None = None) -> Parser:
+    """Return the parser of the whole command line, or (it is faster) of one command of it."""
     parser = Parser(
         prog="lab",
         description="A research lab that lives in a folder: protocols in, honest lab notes out.",
@@ -30,7 +30,7 @@ def build_parser() -> Parser:
 
     parser.add_argument("--version", action="version", version=f"golab {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
-    for name in COMMANDS:
+    for name in COMMANDS if command not in COMMANDS else (command,):
         importlib.import_module(f"lab.cli.{name}").register(subparsers)
     return parser
 
@@ -39,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code. Nothing a user can do wrong ends in a traceback."""
     tame_streams()
     try:
-        parser = build_parser()
+        words = sys.argv[1:] if argv is None else argv
+        # Only where the command comes first: with options before it, let argparse find it.
+        parser = build_parser(words[0] if words else None)
         args = parser.parse_args(argv)
         if getattr(args, "run", None) is None:
             parser.print_help()

@@ -223,8 +223,12 @@ def results(source: NoteSource) -> list[str]:
         )
         conditions = sorted({f"{m.player} against {m.opponent}: {m.conditions}" for _, m in matches if m.conditions})
         lines += ["", *(f"- {text}" for text in conditions)]
-        if any(match.no_result for _, match in matches):
-            lines += ["", "Games without result are not in n."]
+        for _, match in matches:
+            if match.no_result:
+                share = f"{match.no_result} of {match.games} games"
+                lines.append(
+                    f"- {match.player} against {match.opponent}: {share} ended without result and are not in n"
+                )
         pairs = [(match, match.pairs) for _, match in matches if match.pairs]
         if pairs:
             scores = sorted({score for _, counts in pairs for score, _ in counts}, reverse=True)
@@ -285,7 +289,8 @@ def health(source: NoteSource, verdict: Verdict, problems: Sequence[str]) -> lis
     if problems:
         lines += [f"- ✗ {problem}" for problem in problems]
     elif recounted:
-        lines.append(f"- ✓ The lab's recount agrees with the tasks' own figures ({recounted} matches).")
+        count = f"{recounted} match" + ("es" if recounted != 1 else "")
+        lines.append(f"- ✓ The lab's recount agrees with the tasks' own figures ({count}).")
     if source.missing and source.ended:
         lines.append(f"- ✗ {len(source.missing)} jobs without an accepted result.")
     return lines
