@@ -2,7 +2,6 @@
 #include "pool.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 namespace go {
