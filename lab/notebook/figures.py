@@ -34,7 +34,8 @@ class Figure:
 class Curve:
     """One job's rows of a curve that its task declared in result.json."""
 
-    label: str  # the arm, or "" if the experiment has only one
+    label: str  # arm and seed, or "" if the experiment has only one
+    group: str  # the arm without the seed
     rows: Sequence[Mapping[str, float]]
 
 
@@ -49,7 +50,7 @@ class Bar:
 
 
 def draw_curves(name: str, spec: Mapping[str, Any], curves: Sequence[Curve], salt: str) -> Figure | None:
-    """Draw one panel per named series (their scales differ); several arms as thin lines with their mean thick."""
+    """Draw one panel per named series (their scales differ); runs of several seeds thin, their mean thick."""
     x_name = str(spec.get("x", "step"))
     raw_names = spec.get("y", [])
     y_names = [raw_names] if isinstance(raw_names, str) else [str(item) for item in raw_names]
@@ -72,38 +73,41 @@ def draw_curves(name: str, spec: Mapping[str, Any], curves: Sequence[Curve], sal
             flat[0].set_ylabel(str(spec.get("ylabel") or drawn[0]))
         for unused in flat[len(drawn) :]:
             unused.set_visible(False)
+        handles, labels = flat[0].get_legend_handles_labels()
+        if handles:
+            figure.legend(handles, labels, loc="outside upper center", ncols=min(4, len(handles)))
         svg, png = save(figure)
     runs = len(curves)
     caption = f"{title}: {', '.join(drawn)} over {spec.get('xlabel') or x_name}; "
     caption += f"n = {runs} {'run' if runs == 1 else 'runs'}, up to {most_points} points each"
-    caption += "." if runs == 1 else "; thin lines are the runs, the thick line their mean."
+    caption += "." if runs == 1 else "; thin lines are the runs, thick ones the mean of an arm's seeds."
     return Figure(name, title, caption, svg, png, _curves_csv(x_name, drawn, curves))
 
 
 def _panel(
-    ax: Any, y: str, per_arm: list[list[tuple[float, float]]], curves: Sequence[Curve], index: int, titled: bool
-):
-    look = style(index)
+    ax: Any, y: str, per_run: list[list[tuple[float, float]]], curves: Sequence[Curve], index: int, titled: bool
+) -> None:
+    """Draw one series: a single run with its points, or each group's runs thin and their mean thick."""
     if titled:
         ax.set_title(y)
-    many = len(per_arm) > 1
-    for curve, points in zip(curves, per_arm, strict=True):
-        if not points:
+    groups = list(dict.fromkeys(curve.group for curve in curves))
+    for number, group in enumerate(groups):
+        runs = [points for curve, points in zip(curves, per_run, strict=True) if curve.group == group and points]
+        if not runs:
             continue
-        xs, ys = zip(*points, strict=True)
-        if many:
-            ax.plot(xs, ys, color=look["color"], linewidth=0.8, alpha=0.45)
-            if len(per_arm) <= 4:
-                ax.annotate(curve.label, (xs[-1], ys[-1]), fontsize=7, color=GREY, xytext=(3, 0),
-                            textcoords="offset points", va="center")  # fmt: skip
-        else:
-            ax.plot(xs, ys, color=look["color"], linestyle=look["linestyle"],
-                    marker=look["marker"] if len(xs) <= 40 else None)  # fmt: skip
-    if many:
-        mean_x, mean_y = _mean(per_arm)
-        ax.plot(mean_x, mean_y, color=look["color"], linestyle=look["linestyle"], linewidth=2.4)
+        look = style(index if len(groups) == 1 else number)
+        label = (group or "all runs") if len(groups) > 1 else None
+        if len(runs) == 1:
+            xs, ys = zip(*runs[0], strict=True)
+            look["marker"] = look["marker"] if len(xs) <= 40 else None
+            ax.plot(xs, ys, label=label, **look)
+            continue
+        for points in runs:
+            ax.plot(*zip(*points, strict=True), color=look["color"], linewidth=0.8, alpha=0.45)
+        mean_x, mean_y = _mean(runs)
+        ax.plot(mean_x, mean_y, label=label, color=look["color"], linestyle=look["linestyle"], linewidth=2.4)
     # Whole steps deserve whole ticks.
-    if all(float(x).is_integer() for points in per_arm for x, _ in points):
+    if all(float(x).is_integer() for points in per_run for x, _ in points):
         ax.xaxis.get_major_locator().set_params(integer=True)
 
 
@@ -193,6 +197,7 @@ def draw_times(name: str, bars: Sequence[Bar], salt: str) -> Figure | None:
         ax.set_yticks([-i for i in range(len(bars))], [bar.label for bar in bars])
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="y", visible=False)
+        ax.set_ylim(-len(bars) + 0.4, 0.6)
         # A long bar in the middle leaves room on neither side: widen the axis for its text.
         crowded = any(b.wall_s / end > 0.62 for b in bars)
         ax.set_xlim(0, end / scale * (1.42 if crowded else 1.02))

@@ -23,6 +23,7 @@ from lab.verdict import PENDING, Verdict, judge
 __all__ = ["Built", "build_index", "build_note"]
 
 MAX_SAMPLES = 6
+MAX_DRAWN_MATCHES = 24
 MAX_SAMPLE_BYTES = 1 << 20
 # Transitions of a plan that goes well, in the words of JobState; a submit has neither.
 NORMAL = {
@@ -222,15 +223,17 @@ def _figures(fs: Fs, source: NoteSource, warnings: list[str]) -> list[Figure]:
         rows = read_rows(fs, f"{attempt.folder}/out/metrics.jsonl") if specs else []
         for spec in specs:
             key = (attempt.step, str(spec.get("title") or "Learning curve"))
-            arm = attempt.label.removeprefix(attempt.step).strip()
-            wanted.setdefault(key, (spec, []))[1].append(Curve(arm, rows))
+            wanted.setdefault(key, (spec, []))[1].append(Curve(attempt.variant, attempt.group, rows))
     for (step, title), (spec, curves) in wanted.items():
         drawn.append(_safely(warnings, draw_curves, f"{step}-{slug(title)}", spec, curves, source.exp))
     matches = [(attempt, match) for attempt in source.attempts for match in attempt.matches]
     rule = source.manifest.get("decision") or {}
-    labelled = [(f"{match.player}\nagainst {match.opponent}", match) for _, match in matches]
+    labelled = [
+        ("\n".join(part for part in (match.player, f"against {match.opponent}", attempt.variant) if part), match)
+        for attempt, match in matches[:MAX_DRAWN_MATCHES]
+    ]
     bounds = {}
-    for index, (attempt, _) in enumerate(matches):
+    for index, (attempt, _) in enumerate(matches[:MAX_DRAWN_MATCHES]):
         for text in rule.get("accept") or ():
             condition = _condition(text)
             if condition and condition.step == attempt.step and condition.metric == "winrate":

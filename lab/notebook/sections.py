@@ -32,6 +32,7 @@ __all__ = [
 MAX_TABLE_ROWS = 60
 MAX_ARTIFACTS = 40
 MAX_COMMAND_CHARS = 200
+MAX_TOLD_OUTCOMES = 2
 
 
 # --- numbers in words ----------------------------------------------------------------------------
@@ -102,15 +103,23 @@ def finding(source: NoteSource, verdict: Verdict) -> str:
     if verdict.word == "invalid":
         more = f" (and {len(verdict.reasons) - 1} more reasons)" if len(verdict.reasons) > 1 else ""
         return f"Nothing can be concluded: {verdict.reasons[0]}{more}."
-    told = "; ".join(dict.fromkeys(outcome_text(source, out) for out in verdict.accept[:6]))
-    if len(verdict.accept) > 6:
-        told += f"; and {len(verdict.accept) - 6} more"
+    told = "; ".join(_condition_text(source, verdict, text) for text in dict.fromkeys(o.text for o in verdict.accept))
     ending = {
         "supported": "every condition of the frozen rule holds",
         "refuted": "the frozen rule is contradicted",
         "inconclusive": "the frozen rule is neither met nor contradicted",
     }[verdict.word]
     return f"{told[:1].upper()}{told[1:]}: {ending}."
+
+
+def _condition_text(source: NoteSource, verdict: Verdict, text: str) -> str:
+    """What became of one condition: in words if few jobs have it, else counted."""
+    outcomes = [out for out in verdict.accept if out.text == text]
+    if len(outcomes) <= MAX_TOLD_OUTCOMES:
+        return "; ".join(outcome_text(source, out) for out in outcomes)
+    against = sum(out.contradicted for out in outcomes)
+    told = f"`{text}` holds in {sum(out.holds for out in outcomes)} of {len(outcomes)} jobs"
+    return told + (f" and is contradicted in {against}" if against else "")
 
 
 def outcome_text(source: NoteSource, out: Outcome) -> str:
@@ -120,7 +129,7 @@ def outcome_text(source: NoteSource, out: Outcome) -> str:
     attempt = next((item for item in source.attempts if item.job == out.job), None)
     if out.name == "winrate" and attempt is not None and len(attempt.matches) == 1:
         match = attempt.matches[0]
-        arm = attempt.label.removeprefix(attempt.step).strip()
+        arm = attempt.variant
         rate = match.rate
         interval = f"95 % interval {percent(rate.low)[:-2]} to {percent(rate.high)}, n = {rate.n}"
         who = f"{match.player} scores {percent(rate.value)} against {match.opponent}"
@@ -219,7 +228,7 @@ def results(source: NoteSource) -> list[str]:
         lines += ["", "### Matches", "", "Recounted by the lab from the results by colour.", ""]
         lines += table(
             ("Player", "Opponent", "n", "as Black W/L/D", "as White W/L/D", "Win rate (95 % Wilson)", "Elo (95 %)"),
-            [_match_row(match) for _, match in matches[:MAX_TABLE_ROWS]],
+            [_match_row(attempt, match) for attempt, match in matches[:MAX_TABLE_ROWS]],
         )
         conditions = sorted({f"{m.player} against {m.opponent}: {m.conditions}" for _, m in matches if m.conditions})
         lines += ["", *(f"- {text}" for text in conditions)]
@@ -261,10 +270,10 @@ def results(source: NoteSource) -> list[str]:
     return lines
 
 
-def _match_row(match: MatchCount) -> tuple[str, ...]:
+def _match_row(attempt: Attempt, match: MatchCount) -> tuple[str, ...]:
     wld = ["/".join(str(count) for count in side) for side in (match.black, match.white)]
-    player, opponent = match.player, match.opponent
-    return (player, opponent, str(match.rate.n), *wld, rate_text(match.rate), elo_text(match.rate))
+    player = f"{match.player} ({attempt.variant})" if attempt.variant else match.player
+    return (player, match.opponent, str(match.rate.n), *wld, rate_text(match.rate), elo_text(match.rate))
 
 
 def figures(drawn: Sequence[Figure]) -> list[str]:

@@ -34,6 +34,7 @@ class Attempt:
     relative: str  # from results/<exp>/, for links
     result: Mapping[str, Any]  # the lab's result.json
     files: Mapping[str, Mapping[str, Any]]  # the manifest: name -> bytes, sha256
+    several_seeds: bool = False  # whether the experiment runs this step with more than one seed
 
     @property
     def task(self) -> Mapping[str, Any]:
@@ -58,8 +59,18 @@ class Attempt:
     @property
     def label(self) -> str:
         """The job in words: its step, and its arm and seed if there are several."""
-        arm = " ".join(f"{key}={value}" for key, value in sorted(self.arm.items()))
-        return f"{self.step} {arm}".strip()
+        seed = f"seed={self.seed}" if self.several_seeds else ""
+        return " ".join(part for part in (self.step, self.group, seed) if part)
+
+    @property
+    def group(self) -> str:
+        """The arm without the seed: runs of one group differ by chance only."""
+        return " ".join(f"{key}={value}" for key, value in sorted(self.arm.items()) if key != "seed")
+
+    @property
+    def variant(self) -> str:
+        """The label without the step."""
+        return self.label.removeprefix(self.step).strip()
 
     def number(self, key: str) -> float:
         """A figure of the lab's result.json, 0 if it is absent."""
@@ -157,7 +168,10 @@ def _read_attempts(fs: Fs, paths: LabPaths, source: NoteSource) -> None:
             continue
         relative = posixpath.relpath(found.folder, paths.result_exp(source.exp))
         step, arm, seed = str(job["step"]), job.get("arm") or {}, int(job.get("seed") or 0)
-        source.attempts.append(Attempt(token.job, step, arm, seed, found.folder, relative, found.result, found.files))
+        seeds = len({other.get("seed") for other in source.jobs if other.get("step") == step}) > 1
+        source.attempts.append(
+            Attempt(token.job, step, arm, seed, found.folder, relative, found.result, found.files, seeds)
+        )
 
 
 def read_events(fs: Fs, paths: LabPaths, exp: str) -> list[dict[str, Any]]:

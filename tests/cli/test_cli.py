@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -277,3 +278,27 @@ def test_a_reader_that_leaves_early_is_no_error(demo: LabPaths) -> None:
         f'"{sys.executable}" -m lab status | head -1', shell=True, capture_output=True, text=True, timeout=60
     )
     assert done.stderr == "" and done.stdout.startswith("LAB\t")
+
+
+def test_ctrl_c_leaves_the_queue_consistent_and_says_how_to_go_on(tmp_path: Path) -> None:
+    assert lab("init").returncode == 0
+    # The first attempt never ends by itself; one that starts after the interrupt does.
+    waits = "import os,time,pathlib; [time.sleep(0.05) for _ in iter(lambda: pathlib.Path('{flag}').exists(), True)];"
+    flag = tmp_path / "go on"
+    Path("toy.yaml").write_text(PROTOCOL.replace("import os,json;", waits.format(flag=flag) + "import json;"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lab", "run", "toy.yaml"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "1 running" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=100)
+    assert (process.returncode, out) == (130, ""), err
+    assert "to go on: lab worker" in err and "Traceback" not in err
+    paths = LabPaths(str(tmp_path))
+    assert not any(os.listdir(paths.run(exp)) for exp in os.listdir(paths.run_root))
+    flag.touch()
+    assert lab("worker", "--until-idle", "--no-notes").returncode == 0
+    assert lab("exp", "wait", "last").returncode == 0

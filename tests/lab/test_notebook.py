@@ -16,6 +16,7 @@ from lab.notebook.index import front_matter, parse_front_matter
 from lab.notebook.regions import FRONT, author, generated, merge, neutral, render
 from lab.notebook.samples import main_line, moves_text
 from lab.paths import LabPaths
+from lab.stats import read_match
 
 
 def build(paths: LabPaths, exp: str = EXP) -> tuple[str, list[str]]:
@@ -266,3 +267,43 @@ def test_sgf_main_line() -> None:
 def test_damaged_sgf_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         main_line(text)
+
+
+# --- sweeps --------------------------------------------------------------------------------------
+
+
+def sweep(root: Path) -> LabPaths:
+    """Two arms of two seeds; each has a training curve and a match."""
+    paths = files.new_lab(root)
+    arms = [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+    jobs = [files.spec(f"m-{x}-{s}-1234567890", "m", arm={"search": x}, seed=s) for x, s in arms]
+    rule = {"rule": "fixed", "accept": ["m.winrate.ci_low > 0.8"], "guards": []}
+    files.add_experiment(paths, jobs, decision=rule)
+    curve = {"title": "Loss", "x": "step", "y": ["loss.policy"]}
+    for index, (job, wins) in enumerate(zip(jobs, (95, 96, 97, 85))):
+        played = files.match("random", (wins, 100 - wins, 0), (wins, 100 - wins, 0))
+        rate = read_match(played).rate
+        claimed = {"value": rate.value, "n": rate.n, "ci_low": rate.low, "ci_high": rate.high, "method": "wilson"}
+        task = {"matches": [played], "metrics": {"winrate": claimed}, "curves": [curve]}
+        files.finish(paths, job["job"], task, files={"metrics.jsonl": files.learning_curve()}, index=index)
+    return paths
+
+
+def test_a_sweep_names_arm_and_seed_and_counts_its_outcomes(tmp_path: Path) -> None:
+    note, warnings = build(sweep(tmp_path))
+    assert warnings == []
+    assert "**Inconclusive.** `m.winrate.ci_low > 0.8` holds in 3 of 4 jobs" in note
+    for arm in ("a", "b"):
+        for seed in (1, 2):
+            assert f"| trained (search={arm} seed={seed}) | random | 200 |" in note
+
+
+def test_a_sweeps_curve_keeps_every_run_in_its_data(tmp_path: Path) -> None:
+    paths = sweep(tmp_path)
+    built = build_note(FS, paths, EXP)
+    assert built.warnings == []
+    rows = Path(f"{paths.result_exp(EXP)}/figures/m-loss.csv").read_text().splitlines()
+    assert rows[0] == "run,step,loss.policy"
+    assert {row.split(",")[0] for row in rows[1:]} == {f"search={a} seed={s}" for a in "ab" for s in (1, 2)}
+    assert len(rows) == 1 + 4 * 12
+    assert "n = 4 runs" in Path(built.path).read_text()
