@@ -74,6 +74,8 @@ def _birth(queue: Queue, spec: JobSpec) -> bool:
     ensure_dir(fs, paths.job_dir(spec.job))
     if "spec.json" in fs.listdir(paths.job_dir(spec.job)):
         tmp = queue.spec(spec.job).tmp
+        if tmp not in fs.listdir(paths.tmp_dir):
+            return False  # born already
     else:
         tmp = queue.tmp_name()
         nonce = tmp.rpartition(".")[2]

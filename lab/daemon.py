@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import errno
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lab import attempt, results
+from lab.beats import compose
 from lab.errors import CorruptFile, LabError
 from lab.executors import EXIT_BAD_PARAMETERS, EXIT_DONE, EXIT_PREEMPTED, Executor, Exit, Launch
 from lab.fsio import dump_json, ensure_dir, replace
@@ -20,9 +21,14 @@ from lab.job import JobSpec, JobState
 from lab.matching import choose
 from lab.queue import Queue
 from lab.token import Token
-from lab.units import utc_now_text
 
 CLAIMS_PER_LOOK = 64
+PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.ENOTCONN, errno.EHOSTDOWN)
+
+
+def _passing(error: Exception) -> bool:
+    """Whether an error is one of an outage, after which the same thing may succeed. A full disk is not."""
+    return isinstance(error, OSError) and error.errno in PASSING
 
 
 class Code(Protocol):
@@ -52,7 +58,9 @@ class Task:
     started_wall: float = 0.0
     stop: str = ""  # why it was told to end: "time limit", "cancelled", "draining", "fenced"
     exit: Exit | None = None
+    ended_mono: float = 0.0
     broken: str = ""  # why it cannot be started or committed
+    passing: bool = False  # and that is the share's fault, not the job's
 
     @property
     def running(self) -> bool:
@@ -84,11 +92,11 @@ class Daemon:
         self.tasks: dict[str, Task] = {}
         self.draining = False
         self.others_busy = True
-        self._info = dict(info or {"format": 1, "inc": self.inc, "host": self.inc})
+        self.info = dict(info or {"format": 1, "inc": self.inc, "host": self.inc})
         self._code, self._environ = code, environ
         self._provenance = dict(provenance or {})
         self._clock, self._lease = queue.clock, queue.cluster.lease
-        self._registered = self._left = False
+        self._registered = self.left = False
         self._n = 0
         self._beat_at = self._look_at = float("-inf")
         self._contact = self._clock.monotonic()
@@ -137,7 +145,7 @@ class Daemon:
 
     def leave(self) -> None:
         """The last beat, and what is left of the event log."""
-        self._left = True
+        self.left = True
         self._guard("beat", self.beat)
         self._guard("events", self.queue.events.flush)
 
@@ -151,55 +159,16 @@ class Daemon:
             self.queue.check_sentinel()
             ensure_dir(fs, paths.inbox_of(self.inc))
             with contextlib.suppress(FileExistsError):  # this incarnation's own, from a try whose reply was lost
-                fs.create(paths.info(self.inc), dump_json(self._info))
+                fs.create(paths.info(self.inc), dump_json(self.info))
         self._n += 1
         names = frozenset(self.tasks)
         self._beat_at = started
         self.executor.beat()
-        replace(fs, paths.tmp(self.queue.tmp_name()), paths.beat(self.inc), dump_json(self._beat_json()))
+        self.gpus.refresh()
+        replace(fs, paths.tmp(self.queue.tmp_name()), paths.beat(self.inc), dump_json(compose(self, self._n)))
         self._registered = True
         self._listed = names
         self._contact = started
-
-    def _beat_json(self) -> dict[str, Any]:
-        now = self._clock.monotonic()
-        jobs = []
-        for name, task in self.tasks.items():
-            elapsed = now - task.started_mono if task.launch else 0.0
-            progress, metric = self._progress(task)
-            job: dict[str, Any] = {"job": task.spec.job, "exp": task.spec.exp, "token": name, "epoch": task.token.g}
-            job["started_at"] = utc_now_text(task.started_wall) if task.launch else None
-            job |= {"elapsed_s": round(elapsed, 1), "time_limit_s": task.spec.time_limit_s}
-            job |= {"gpus": self.gpus.indices(name), "progress": progress, "metric": metric}
-            jobs.append(job)
-        used = sum(task.spec.resources.cpus for task in self.tasks.values())
-        return {
-            "format": 1,
-            "inc": self.inc,
-            "host": self._info.get("host"),
-            "n": self._n,
-            "at": utc_now_text(self._clock.wall()),
-            "state": "left" if self._left else "draining" if self.draining else "up",
-            "tokens": sorted(self.tasks),
-            "cpus": {"total": self.capacity.cpus, "used": used},
-            "gpus": self.gpus.json({name: task.spec.job for name, task in self.tasks.items()}),
-            "jobs": jobs,
-        }
-
-    def _progress(self, task: Task) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        """What the task says of itself; anything unreadable is no progress."""
-        if task.launch is None:
-            return None, None
-        try:
-            data = json.loads(self.queue.fs.read(f"{task.launch.attempt_dir}/out/progress.json", 1 << 16))
-            done, total, rate = data["done"], data.get("total"), data.get("rate")
-            left = (total - done) / rate if total is not None and rate else None
-            metric = data.get("metric")
-            progress = {"done": done, "total": total, "unit": str(data.get("unit", "")), "rate": rate, "eta_s": left}
-            dump_json(progress)  # refuses NaN
-            return progress, metric if isinstance(metric, dict) and {"name", "value"} <= set(metric) else None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
-            return None, None
 
     # looking around
 
@@ -239,7 +208,9 @@ class Daemon:
             if name in self.queue.fs.listdir(self.queue.paths.run(task.spec.exp)):
                 continue
             if task.token.next().name in self.queue.fs.listdir(self.queue.paths.done(task.spec.exp)):
-                self._drop(task)  # accepted, but the rename's reply was an error
+                # Accepted, but the reply to the rename was an error.
+                self.queue.told(task.spec, JobState.running, JobState.done, task.token.next(), "exit 0")
+                self._drop(task)
                 self._ended(task, JobState.done)
             else:
                 self._fence(task, "its token is gone from run/")
@@ -348,6 +319,7 @@ class Daemon:
             self.queue.log(f"{spec.job}: started (attempt g{task.token.g})")
         except (OSError, LabError) as error:
             task.broken = f"cannot start: {error}"
+            task.passing = _passing(error)
             final = isinstance(error, attempt.Unbindable)
             task.exit = Exit(EXIT_BAD_PARAMETERS if final else 1)
             self._guard("settle", lambda: self._settle(task))
@@ -359,7 +331,7 @@ class Daemon:
         for key, exit_ in over.items():
             task = self.tasks.get(key)
             if task is not None:
-                task.exit = exit_
+                task.exit, task.ended_mono = exit_, self._clock.monotonic()
         if over:
             self._finish_all()
         return bool(over)
@@ -386,6 +358,8 @@ class Daemon:
             state = queue.give_back(spec, token, "draining")
         elif task.stop == "time limit":
             state = queue.fail(spec, token, "time limit", f"{spec.time_limit_s:g} s")
+        elif task.passing:
+            state = queue.give_back(spec, token, task.broken, delay_s=queue.backoff_s)
         elif code == EXIT_PREEMPTED:
             state = queue.give_back(spec, token, "preempted", delay_s=queue.backoff_s)
         else:
@@ -425,11 +399,13 @@ class Daemon:
             gpus=self.gpus.indices(task.token.name),
             code=code,
             provenance=self._provenance,
-            host=self._info.get("host"),
+            host=self.info.get("host"),
         )
         try:
             results.finish(self.queue.fs, task.launch.attempt_dir, record, self._tick)
         except (OSError, CorruptFile) as error:
+            if _passing(error) and self._clock.monotonic() - task.ended_mono < self._lease.fence_after_s:
+                raise  # the share may come back: tried again at the next look
             task.broken = f"cannot commit its result: {error}"
             self.queue.log(f"{task.spec.job}: {task.broken}")
             return self.queue.fail(task.spec, task.token, "cannot commit its result", str(error))
@@ -449,16 +425,18 @@ class Daemon:
         except (OSError, LabError) as error:
             if what in ("watch", "look"):
                 self.janitor.forget()
-            self._say(what, f"{what}: {error}")
+            kind = f"{type(error).__name__} {error.errno}" if isinstance(error, OSError) else str(error)
+            self._say(what, f"{what}: {error}", kind)
             return None
         except Exception:  # a bug must not take the host's other jobs with it
-            self._say(what, f"{what}: unexpected error\n{traceback.format_exc()}")
+            text = traceback.format_exc()
+            self._say(what, f"{what}: unexpected error\n{text}", text)
             return None
         self._said.pop(what, None)
         return result
 
-    def _say(self, what: str, text: str) -> None:
-        if self._said.get(what) != text:
-            self._said[what] = text
+    def _say(self, what: str, text: str, kind: str) -> None:
+        if self._said.get(what) != kind:
+            self._said[what] = kind
             self.queue.log(text)
             self.queue.events.add(cause="error", detail=text[:2000])

@@ -228,10 +228,14 @@ class Queue:
         """Rename one token; True if this call moved it. The only place where a token changes."""
         won = move(self.fs, self.folder(source, spec), old.name, self.folder(to, spec), new.name)
         if won:
-            self.events.add(
-                job=spec.job, exp=spec.exp, source=source.word, to=to.word, token=new.name, cause=cause, detail=detail
-            )
+            self.told(spec, source, to, new, cause, detail)
         return won
+
+    def told(self, spec: JobSpec, source: JobState, to: JobState, new: Token, cause: str, detail: str = "") -> None:
+        """Remember a transition in the event log."""
+        self.events.add(
+            job=spec.job, exp=spec.exp, source=source.word, to=to.word, token=new.name, cause=cause, detail=detail
+        )
 
     def claim(self, spec: JobSpec, token: Token) -> Token | None:
         """Take a ready job; the run/ token, or None if another was faster."""

@@ -267,7 +267,8 @@ class World:
                 due = min(due, max(0.0, min(running) - host.clock.monotonic()))
             host.due = self.now + due / host.clock.rate + self.rng.uniform(0.001, 0.3)
             if host is not self.hosts[-1] and host.daemon.tasks and self.rng.random() < self.stall and not self.calm:
-                # Stopped between two steps (never the last host: somebody must watch): it may wake while another is in the middle of taking its job.
+                # Stopped between two steps (never the last host: somebody must watch). It may wake while another is
+                # in the middle of taking its job.
                 self.faults.seen["stopped"] += 1
                 host.stopped = self.now
                 host.due = self.now + self.rng.uniform(12.0, 45.0)
