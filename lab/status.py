@@ -247,10 +247,11 @@ def _ends(fs: Fs, paths: LabPaths, view: View) -> list[End]:
         return replace(end, cause=f"{end.cause}: {words}") if words and words not in end.cause else end
 
     latest = sorted(ended, key=lambda end: (end.at, end.job), reverse=True)
-    bad = [end for end in latest if end.state != JobState.done.word][:RECENT_ENDS]
-    return [tell(end) for end in bad] + [end for end in latest if end.state == JobState.done.word][
-        : RECENT_ENDS - len(bad)
-    ]
+    # One failure may have cancelled hundreds of dependents: those must not hide it.
+    causes = (JobState.failed.word, JobState.quarantine.word)
+    bad = [end for end in latest if end.state in causes][:RECENT_ENDS]
+    rest = [end for end in latest if end.state not in causes]
+    return [tell(end) for end in bad] + rest[: RECENT_ENDS - len(bad)]
 
 
 def _exp_of(token: Token, view: View, folder: str) -> str:

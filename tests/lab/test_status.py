@@ -65,6 +65,30 @@ def test_failures_come_first_among_the_ends(tmp_path: Path) -> None:
     assert (end.job, end.state, end.cause) == ("bad-1234567890", "failed", "exit 2 (unknown parameter)")
 
 
+def test_cancelled_dependents_do_not_hide_the_failure(tmp_path: Path) -> None:
+    paths = files.first_light(tmp_path)
+    files.place(paths.failed, "bad-1234567890", f"g5.l0.f2.{INC}", 9)
+    at = "2026-11-23T05:00:00Z"
+    files.event(paths, {"at": at, "job": "bad-1234567890", "from": "running", "to": "failed", "cause": "exit 2"})
+    for index in range(10):
+        files.place(paths.cancelled, f"late-{index:010d}", "g1.l0.f0", 10 + index)
+        files.event(paths, {"at": "2026-11-23T05:30:00Z", "job": f"late-{index:010d}", "cause": "dependency"})
+    ends = snapshot(paths).ends
+    assert [end.state for end in ends] == ["failed"] + ["cancelled"] * 4
+
+
+def test_what_the_log_ended_with_is_told(tmp_path: Path) -> None:
+    paths = one_job(tmp_path)
+    token = files.place(paths.failed, "m-1234567890", f"g5.l0.f2.{INC}")
+    folder = paths.attempt(EXP, "m-1234567890", 4, INC)
+    FS.makedirs(folder)
+    FS.create(f"{folder}/log.txt", b"started\nKeyError: 'x'\n\n")
+    files.event(paths, {"at": "2026-11-23T05:00:00Z", "inc": INC, "job": "m-1234567890", "exp": EXP, "from": "running",
+                        "to": "failed", "token": token, "cause": "exit 1", "detail": ""})  # fmt: skip
+    assert snapshot(paths).ends[0].cause == "exit 1: KeyError: 'x'"
+    assert why(paths).endswith("its log ends: KeyError: 'x'")
+
+
 def test_a_token_seen_twice_counts_once_where_it_went(tmp_path: Path) -> None:
     paths = one_job(tmp_path)
     files.place(paths.waiting, "m-1234567890", "g0.l0.f0")
