@@ -23,6 +23,7 @@ from lab.units import utc_now_text
 
 MAX_BYTES = 256 << 20
 PATCH_LIMIT_BYTES = 256 << 10
+TAR_TIME = 946_684_800  # 2000-01-01: the same for all, and zip files know no time before 1980
 GIT_TIMEOUT_S = 120.0
 
 
@@ -135,6 +136,7 @@ def _tar(entries: list[tuple[str, str, str]], blobs: bytes) -> bytes:
             data = blobs[line_end + 1 : line_end + 1 + size]
             at = line_end + 1 + size + 1
             info = tarfile.TarInfo(path)
+            info.mtime = TAR_TIME
             info.mode = 0o755 if mode == "100755" else 0o644
             if mode == "120000":
                 info.type, info.linkname = tarfile.SYMTYPE, os.fsdecode(data)

@@ -176,9 +176,7 @@ class Inbox:
         try:
             data = queue.fs.read(path, MAX_BYTES, follow=False)
         except OSError as error:
-            if error.errno == errno.EISDIR:
-                queue.complain(path, f"{path}: a folder, left alone")
-            elif error.errno in (errno.ELOOP, errno.EINVAL, errno.EFBIG, errno.ENXIO):
+            if error.errno in (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.EFBIG, errno.ENXIO):
                 self._reject(queue.paths.inbox, name, new_exp_id(_stem(name)), f"{name}: {error.strerror}")
             else:
                 raise
