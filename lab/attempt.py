@@ -19,6 +19,7 @@ from lab.units import utc_now_text
 
 # A task sees these of the worker's environment and nothing else: no credentials reach an experiment.
 PASSED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+SITE_HOOK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sitehook")
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -120,7 +121,7 @@ def prepare(
     if resume is not None:
         env["LAB_RESUME"] = resume
     if code_dir is not None:
-        env["PYTHONPATH"] = code_dir
+        env["PYTHONPATH"] = os.pathsep.join((code_dir, SITE_HOOK))
     return Launch(
         key=token.name,
         argv=argv,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from fakes import FakeClock
 from queuelab import QueueLab, spec
 
+from lab.attempt import SITE_HOOK
 from lab.code import CodeStore, freeze, materialise
 from lab.errors import CorruptFile, EnvironmentProblem, NotFound
 from lab.fsio import RealFs
@@ -173,3 +175,15 @@ def test_an_installed_core_with_the_same_sources_is_reused(
     (checkout / "csrc" / "a.cpp").write_text("int edited;")
     with pytest.raises(NeedsBuild):
         materialise(repo, FS, record["id"], str(tmp_path / "cache2"), build=False)
+
+
+def test_the_hook_of_an_editable_install_does_not_win_over_a_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hook:
+        """As scikit-build-core's and setuptools' editable finders."""
+
+    for module in ("_editable_skbc_thing", "__editable___thing_finder"):
+        hook = type("Hook", (), {"__module__": module})
+        monkeypatch.setattr(sys, "meta_path", [hook(), Hook(), *sys.meta_path])
+        runpy.run_path(str(Path(SITE_HOOK) / "sitecustomize.py"))
+        assert not any(type(finder).__module__ == module for finder in sys.meta_path)
+        assert any(isinstance(finder, Hook) for finder in sys.meta_path)
