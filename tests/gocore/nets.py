@@ -73,7 +73,7 @@ class StopAfter(StopFlag):
 
 
 def context(out: Path, params: dict[str, Any], *, seed: int = 1, **more: Any) -> Context:
-    return Context(params=params, out=out, seed=seed, cpus=2, clock=ticking(), **more)
+    return Context(params=params, out=out, seed=seed, cpus=1, clock=ticking(), **more)
 
 
 def ticking() -> Callable[[], float]:

@@ -60,7 +60,7 @@ def test_another_seed_gives_other_games() -> None:
 
 def test_two_runs_of_the_loop_give_the_same_net(tmp_path: Path) -> None:
     for name in "ab":
-        loop.run(context(tmp_path / name, tiny_params("loop")))
+        loop.run(context(tmp_path / name, tiny_params("loop", threads=2)))
     first, second = result_of(tmp_path / "a"), result_of(tmp_path / "b")
     assert first["checksums"] == second["checksums"]
     assert first["metrics"]["final_loss"] == second["metrics"]["final_loss"]
