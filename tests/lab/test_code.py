@@ -179,11 +179,14 @@ def test_an_installed_core_with_the_same_sources_is_reused(
 
 def test_the_hook_of_an_editable_install_does_not_win_over_a_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
     class Hook:
-        """As scikit-build-core's and setuptools' editable finders."""
+        """A finder that finds nothing."""
+
+        def find_spec(self, *args: object) -> None:
+            return None
 
     for module in ("_editable_skbc_thing", "__editable___thing_finder"):
-        hook = type("Hook", (), {"__module__": module})
+        hook = type("Editable", (Hook,), {"__module__": module})
         monkeypatch.setattr(sys, "meta_path", [hook(), Hook(), *sys.meta_path])
         runpy.run_path(str(Path(SITE_HOOK) / "sitecustomize.py"))
         assert not any(type(finder).__module__ == module for finder in sys.meta_path)
-        assert any(isinstance(finder, Hook) for finder in sys.meta_path)
+        assert any(type(finder) is Hook for finder in sys.meta_path)
