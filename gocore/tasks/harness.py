@@ -221,8 +221,8 @@ def _references(value: Any, where: str = "") -> list[tuple[str, str]]:
 
 def main(argv: list[str], environ: Mapping[str, str]) -> int:
     """Run one task as a command; returns its exit code."""
-    # Threads of one torch operation wait for each other by spinning, for ever so long by default: on a core that
-    # another process wants, that made training thirty times slower. Read when torch is loaded, so set before.
+    # The threads of one torch operation wait for each other by spinning; on a core that another process wants, that
+    # wastes whole time slices. A precaution (its gain is not measured); read when torch is loaded, so set before.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     stop = StopFlag().install()  # before the slow imports: a SIGTERM during them must not look like a crash
     if len(argv) != 1 or argv[0] not in TASKS:
