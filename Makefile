@@ -10,6 +10,9 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PYTEST_ARGS ?=
+# Caches (pip's, matplotlib's, golab's code snapshots) and the worker's local files stay inside .venv/ too.
+export XDG_CACHE_HOME := $(CURDIR)/$(VENV)/cache
+export GOLAB_LOCAL := $(CURDIR)/$(VENV)/local
 
 # A job runs the code snapshot taken at submit, from PYTHONPATH. The editable install's import hook would win over
 # that, so a plain path entry takes its place (lab/code.py refuses to run a snapshot that is shadowed).

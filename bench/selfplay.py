@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from typing import Any
 
 from gocore._core import NUM_PLANES, Pool
 from gocore.evaluator import make_evaluator, pick_device
 from gocore.net import NetConfig, make_net
-from gocore.selfplay import batch_rows, drive, one_core_each, selfplay_config
+from gocore.selfplay import batch_rows, choose_walk_threads, drive, one_core_each, selfplay_config
 from gocore.tasks.specs import TASKS
 
 
@@ -29,6 +30,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             "selfplay": {"slots": args.slots, "groups": args.groups, "opening_moves": 4},
         }
     )
+    device = pick_device(args.device)
+    walkers = choose_walk_threads(args.walk_threads, threads=len(os.sched_getaffinity(0)), device=device)
     config = selfplay_config(
         size=args.size,
         rules=params["rules"],
@@ -37,9 +40,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         count=args.games,
         first_game=0,
         seed=args.seed,
+        walk_threads=walkers,
     )
     pool = Pool(config)
-    device = pick_device(args.device)
     rows = batch_rows(args.slots, args.groups)
     evaluator = make_evaluator(make_net(net_config, 0), device=device, max_batch=rows)
     finished = 0
@@ -67,6 +70,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "slots": args.slots,
         "groups": args.groups,
         "workers": args.workers,
+        "walk_threads": walkers,
         "device": device,
     }
 
@@ -81,6 +85,9 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=256, help="games in flight")
     parser.add_argument("--groups", type=int, default=4, help="batches the slots are split into")
     parser.add_argument("--workers", type=int, default=2, help="threads that run the net, one core each")
+    parser.add_argument(
+        "--walk-threads", type=int, help="threads that walk the trees (default: 1 on a CPU, all cores beside a GPU)"
+    )
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda", "auto"))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print one JSON document")

@@ -38,7 +38,8 @@ void PoolConfig::check() const {
   for (const PlayerConfig& p : players) {
     const std::string at = "players[" + std::to_string(&p - players.data()) + "].";
     require(p.net >= 0 && p.net < 64, at + "net", "0 to 63");
-    require(p.visits >= 1 && p.visits <= 100'000'000, at + "visits", "1 to 10^8");
+    // 10^7 nodes with all their moves still fit the arena's 32-bit indices.
+    require(p.visits >= 1 && p.visits <= 10'000'000, at + "visits", "1 to 10^7");
     require(p.cheap_visits >= 0 && p.cheap_visits <= p.visits, at + "cheap_visits", "0 to visits");
     require(within(p.full_probability, 0, 1), at + "full_probability", "0 to 1");
     require(p.full_probability == 1 || p.cheap_visits >= 1, at + "cheap_visits",

@@ -152,6 +152,7 @@ GameRecord decode_record(std::span<const uint8_t> data) {
     const uint8_t flags = get_at_most(in, 3, "move flags");
     m.full = flags & 1;
     m.kind = static_cast<PolicyKind>(flags >> 1);
+    require(m.full || m.kind == PolicyKind::kNone, "policy target without a full search");
     m.visit_cap = in.get<uint32_t>();
     m.root_visits = in.get<uint32_t>();
     require(m.visit_cap <= INT32_MAX && m.root_visits <= INT32_MAX, "visits");

@@ -98,8 +98,8 @@ def save_net(path: PathLike, net: Net, *, step: int, parents: list[str] | None =
     return save_state(path, state, sidecar)
 
 
-def load_net(path: PathLike) -> tuple[Net, Json]:
-    """Read a net back, with its sidecar. Raises CheckpointError."""
+def load_net(path: PathLike, *, planes: int | None = None) -> tuple[Net, Json]:
+    """Read a net back, with its sidecar. Raises CheckpointError; also if it does not take `planes` input planes."""
     state, sidecar = load_state(path)
     if set(state) != {"config", "weights"}:
         raise CheckpointError(path, "not a net (a training state?)")
@@ -109,6 +109,8 @@ def load_net(path: PathLike) -> tuple[Net, Json]:
         net.load_state_dict(state["weights"])
     except (ValueError, TypeError, RuntimeError) as error:
         raise CheckpointError(path, f"weights and config do not fit together ({_first_line(error)})") from error
+    if planes is not None and config.planes != planes:
+        raise CheckpointError(path, f"takes {config.planes} input planes, but positions are encoded in {planes} here")
     for name, tensor in net.state_dict().items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(path, f"weights {name!r} are not finite")

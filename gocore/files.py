@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -36,10 +37,17 @@ def write_json(path: PathLike, data: Any) -> None:
 
 
 def append_line(path: PathLike, data: dict[str, Any], *, sync: bool = False) -> None:
-    """Append one JSON object as one line in one write; `sync` makes it survive a power cut."""
+    """Append one JSON object as one line in one write; `sync` makes it survive a power cut.
+
+    A disk that is full in mid-line takes the first half without an error; that half is taken back (OSError).
+    """
     line = (json.dumps(data, sort_keys=True, allow_nan=False) + "\n").encode()
     with open(path, "ab", buffering=0) as file:
-        file.write(line)
+        before = file.seek(0, os.SEEK_END)
+        written = file.write(line)
+        if written != len(line):
+            file.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path))
         if sync:
             os.fsync(file.fileno())
 

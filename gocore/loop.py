@@ -31,7 +31,7 @@ CALIBRATION_SEED = 1  # added to the run's seed: the batches that set batch norm
 
 
 class UnhealthyRun(Exception):
-    """The games of an iteration crossed a health threshold; going on would train on them."""
+    """The games crossed a health threshold, or gave nothing to train on; the run's result would mislead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,7 @@ class LoopConfig:
     health: Json
     seed: int
     threads: int = 1
+    walk_threads: int = 1
     device: str = "cpu"
     checkpoint_s: float = 300.0
 
@@ -64,6 +65,7 @@ class Loop:
         self.evals = 0
         self.play_s = 0.0
         self.history: list[dict[str, float]] = []
+        self.rows_paid = 0  # rows that the training of the iterations done was due for
         net_config = NetConfig(size=config.size, planes=NUM_PLANES, **config.net)
         self.initial = make_net(net_config, config.seed)
         net = make_net(net_config, config.seed)
@@ -91,11 +93,16 @@ class Loop:
             if complaints := self.health.complaints(telemetry, self.iterations_done + 1):
                 self.report.checkpoint(self._save)
                 raise UnhealthyRun(f"iteration {self.iterations_done + 1}: " + "; ".join(complaints))
-            self._train()
+            self.rows_paid = self._train()
             self.iterations_done += 1
             self._log_iteration(telemetry)
             if self.iterations_done < self.config.iterations:
                 self.report.checkpoint(self._save)
+        if self.trainer.steps == 0:
+            raise UnhealthyRun(
+                f"nothing was learned: {self.writer.rows} rows of {self.writer.games} games do not pay for one batch "
+                f"of {self.config.training['batch']}; play more games, or lower training.batch"
+            )
 
     # Self-play
 
@@ -113,6 +120,7 @@ class Loop:
                 count=target - first,
                 first_game=first,
                 seed=config.seed,
+                walk_threads=config.walk_threads,
             )
         )
         pool.set_net_id(0, self.iterations_done)
@@ -144,18 +152,26 @@ class Loop:
 
     def _telemetry(self) -> GameTelemetry:
         """Read this iteration's games back from their shards."""
-        first = self.iterations_done * self.config.games
-        entries = [entry for entry in self.writer.entries if entry["first_game"] >= first]
-        records = (record for entry in entries for record in read_verified(self.records, entry))
+        records = (record for entry in self._new_shards() for record in read_verified(self.records, entry))
         return collect_telemetry(map(decode_record, records), self.config.health["early_moves"])
+
+    def _new_shards(self) -> list[Json]:
+        """List the shards of this iteration; none has games of two."""
+        first = self.iterations_done * self.config.games
+        return [entry for entry in self.writer.entries if entry["first_game"] >= first]
 
     # Training
 
-    def _train(self) -> None:
+    def _train(self) -> int:
+        """Train on what this iteration added; give the rows paid for so far.
+
+        Where training began and ends follows from the records, so that a resume in its middle goes on alike.
+        """
         torch.set_num_threads(self.config.threads)
         self._shards_in_window = self.window.add_folder(self.records, self._shards_in_window)
-        due = self.trainer.steps_due(self.window.rows_added)
-        first = self.trainer.steps
+        # Rows that left the window before anybody trained on them pay for nothing.
+        paid = self.rows_paid + min(sum(entry["rows"] for entry in self._new_shards()), self.window.rows)
+        first, due = self.trainer.steps_due(self.rows_paid), self.trainer.steps_due(paid)
         while self.trainer.steps < due:
             share = (self.trainer.steps - first) / max(due - first, 1)
             losses = self.trainer.step(
@@ -167,9 +183,12 @@ class Loop:
                 self._progress(self.iterations_done + 1, "training")
             if self.report.preempted:
                 self._preempt()
-        if self.trainer.steps > first:
+            if self.report.checkpoint_due(self.config.checkpoint_s):
+                self.report.checkpoint(self._save)
+        if due > first:
             seed = self.config.seed + CALIBRATION_SEED
             recalibrate(self.trainer.net, self.window, batch=self.config.training["batch"], seed=seed)
+        return paid
 
     def _log_iteration(self, telemetry: GameTelemetry) -> None:
         self.evaluator.load_state(self.trainer.net)
@@ -214,6 +233,7 @@ class Loop:
             folder / "loop.json",
             {
                 "iterations_done": self.iterations_done,
+                "rows_paid": self.rows_paid,
                 "evals": self.evals,
                 "play_s": self.play_s,
                 "averages": self.averages.values,
@@ -228,7 +248,7 @@ class Loop:
             state: dict[str, Any] = json.loads(path.read_bytes())
             if state["seed"] != self.config.seed:
                 raise CheckpointError(path, f"is of another run: seed {state['seed']}, not {self.config.seed}")
-            self.iterations_done = int(state["iterations_done"])
+            self.iterations_done, self.rows_paid = int(state["iterations_done"]), int(state["rows_paid"])
             self.evals, self.play_s = int(state["evals"]), float(state["play_s"])
             self.averages.values = dict(state["averages"])
             self.history = list(state["history"])

@@ -78,6 +78,7 @@ class MatchConfig:
     seed: int
     move_cap: int | None = None  # None: the pool's own
     threads: int = 1
+    walk_threads: int = 1
     device: str = "cpu"
 
 
@@ -172,7 +173,7 @@ def _players(config: MatchConfig) -> tuple[list[Evaluator], list[Json]]:
             players.append({"kind": "random"})
             continue
         if player["kind"] == "net":
-            net, _ = load_net(player["checkpoint"])
+            net, _ = load_net(player["checkpoint"], planes=NUM_PLANES)
         else:
             net = make_net(NetConfig(size=config.size, planes=NUM_PLANES, **player["net"]), player["seed"])
         players.append(net_player(player, net=len(evaluators)))
@@ -191,6 +192,7 @@ def _pool_config(config: MatchConfig, players: list[Json], first_game: int, game
         "first_game": first_game,
         "slots": config.slots,
         "groups": config.groups,
+        "threads": config.walk_threads,
         "seed": config.seed,
         "opening_moves": config.opening_moves,
         "temperature_moves": config.temperature_moves,

@@ -25,7 +25,10 @@ class ShardWriter:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.games_per_shard = games_per_shard
-        self.entries = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else []
+        manifest = self.folder / MANIFEST
+        self.entries = read_manifest(self.folder) if manifest.exists() else []
+        if manifest.exists() and not (text := manifest.read_bytes()).endswith(b"\n"):
+            write_atomic(manifest, text[: text.rfind(b"\n") + 1])  # the next line must not grow out of a torn one
         self._pending: list[bytes] = []
 
     @property

@@ -35,7 +35,15 @@ def net_player(search: Json, net: int = 0) -> Json:
 
 
 def selfplay_config(
-    *, size: int, rules: Json, search: Json, games: Json, count: int, first_game: int, seed: int
+    *,
+    size: int,
+    rules: Json,
+    search: Json,
+    games: Json,
+    count: int,
+    first_game: int,
+    seed: int,
+    walk_threads: int = 1,
 ) -> dict[str, Any]:
     """Build the pool's configuration for `count` games of self-play from a task's tables."""
     # The split into groups fixes the batch shapes, so it must not depend on how many games are left.
@@ -48,6 +56,7 @@ def selfplay_config(
         "first_game": first_game,
         "slots": games["slots"],
         "groups": games["groups"],
+        "threads": walk_threads,
         "seed": seed,
         "komi_stdev": games["komi_stdev"],
         "opening_moves": games["opening_moves"],
@@ -113,6 +122,13 @@ def one_core_each() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def choose_walk_threads(asked: int | None, *, threads: int, device: str) -> int:
+    """Say how many threads walk trees: the one asked for, or all beside a GPU; on a CPU the nets need the cores."""
+    if asked is not None:
+        return asked
+    return threads if device == "cuda" else 1
 
 
 def batch_rows(slots: int, groups: int) -> int:

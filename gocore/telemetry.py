@@ -24,7 +24,8 @@ class GameTelemetry:
     black_points: float = 0.0
     early: dict[str, int] = field(default_factory=lambda: {"black": 0, "white": 0})  # early moves chosen by a search
     early_passes: dict[str, int] = field(default_factory=lambda: {"black": 0, "white": 0})
-    lengths: list[int] = field(default_factory=list)
+    length_min: int = 0
+    length_max: int = 0
     entropy_sum: float = 0.0
     targets: int = 0
 
@@ -32,9 +33,10 @@ class GameTelemetry:
         """Count one decoded record."""
         moves = np.asarray(game["moves"])
         pass_move = game["size"] ** 2
+        self.length_min = min(self.length_min, len(moves)) if self.games else len(moves)
+        self.length_max = max(self.length_max, len(moves))
         self.games += 1
         self.moves += len(moves)
-        self.lengths.append(len(moves))
         self.capped += game["finished"] == "move_cap"
         self.no_result += bool(game["no_result"])
         self.black_points += float(game["result"])
@@ -55,8 +57,8 @@ class GameTelemetry:
         games = max(self.games, 1)
         return {
             "game.length": self.moves / games,
-            "game.length_min": float(min(self.lengths, default=0)),
-            "game.length_max": float(max(self.lengths, default=0)),
+            "game.length_min": float(self.length_min),
+            "game.length_max": float(self.length_max),
             "game.capped_rate": self.capped / games,
             "game.no_result_rate": self.no_result / games,
             "game.black_result": self.black_points / games,

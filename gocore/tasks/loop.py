@@ -9,6 +9,7 @@ from gocore.files import write_atomic
 from gocore.loop import Loop, LoopConfig
 from gocore.record_sgf import record_to_sgf
 from gocore.replay import read_verified
+from gocore.selfplay import choose_walk_threads
 from gocore.tasks.harness import BadParams, Context
 from gocore.types import Json
 
@@ -52,8 +53,13 @@ def run(context: Context) -> None:
     except ValueError as error:
         raise BadParams([str(error)]) from error
     names = ("size", "rules", "net", "iterations", "games", "search", "selfplay", "training", "health", "checkpoint_s")
+    walkers = choose_walk_threads(params["walk_threads"], threads=context.threads, device=device)
     config = LoopConfig(
-        **{name: params[name] for name in names}, seed=context.seed, threads=context.threads, device=device
+        **{name: params[name] for name in names},
+        seed=context.seed,
+        threads=context.threads,
+        walk_threads=walkers,
+        device=device,
     )
     loop = Loop(config, context.artifacts_dir, context, context.resume)
     loop.run()

@@ -17,6 +17,7 @@ from gocore.ratings import elo_metric, winrate_metric
 from gocore.record_sgf import record_to_sgf, result_text
 from gocore.replay import ShardWriter, carry_over, read_games, save_records
 from gocore.reporting import Preempted
+from gocore.selfplay import choose_walk_threads
 from gocore.tasks.harness import BadParams, Context, TaskFailure
 from gocore.types import Json
 
@@ -32,8 +33,13 @@ def run(context: Context) -> None:
         raise BadParams([str(error)]) from error
     names = ["size", "rules", "player", "opponent", "pairs", "opening_moves", "slots", "groups"]
     names += ["temperature_moves", "temperature", "move_cap"]
+    walkers = choose_walk_threads(params["walk_threads"], threads=context.threads, device=device)
     config = MatchConfig(
-        **{name: params[name] for name in names}, seed=context.seed, threads=context.threads, device=device
+        **{name: params[name] for name in names},
+        seed=context.seed,
+        threads=context.threads,
+        walk_threads=walkers,
+        device=device,
     )
     records = context.artifacts_dir / "records"
     if context.resume is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -11,9 +12,19 @@ from typing import Any
 Loc = tuple[str | int, ...]  # where in the parameters: ("net", "blocks")
 Problem = tuple[Loc, str]  # where and what
 
+
+def _is_finite_number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number too large for a float
+        return False
+
+
 _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "int": ("an integer", lambda v: isinstance(v, int) and not isinstance(v, bool)),
-    "float": ("a number", lambda v: isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)),
+    "float": ("a number", _is_finite_number),
     "bool": ("true or false", lambda v: isinstance(v, bool)),
     "str": ("a text", lambda v: isinstance(v, str)),
     "path": ("a path", lambda v: isinstance(v, str) and v != ""),
@@ -109,6 +120,18 @@ class Param:
         if self.default is not None:
             result = result | {"default": self.default}
         return result
+
+
+def without(values: Mapping[str, Any], locs: list[Loc]) -> dict[str, Any]:
+    """Copy parameters with what stands at `locs` put aside, as something known only later."""
+    copied: dict[str, Any] = copy.deepcopy(dict(values))
+    for loc in locs:
+        at: Any = copied
+        for part in loc[:-1]:
+            at = at[part]
+        if not is_reference(at):  # else all of it is aside already
+            at[loc[-1]] = "${}"
+    return copied
 
 
 def is_reference(value: Any) -> bool:

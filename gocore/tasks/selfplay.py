@@ -13,7 +13,7 @@ from gocore.net import NetConfig, make_net
 from gocore.record_sgf import record_to_sgf
 from gocore.replay import ShardWriter, carry_over, read_verified, save_records
 from gocore.reporting import Preempted
-from gocore.selfplay import batch_rows, drive, one_core_each, selfplay_config
+from gocore.selfplay import batch_rows, choose_walk_threads, drive, one_core_each, selfplay_config
 from gocore.tasks.harness import BadParams, Context
 from gocore.telemetry import GameTelemetry
 
@@ -30,7 +30,7 @@ def run(context: Context) -> None:
         carry_over(context.resume / "records", records)
     writer = ShardWriter(records, params["selfplay"]["games_per_shard"])
     if params["checkpoint"] is not None:
-        net, sidecar = load_net(params["checkpoint"])
+        net, sidecar = load_net(params["checkpoint"], planes=NUM_PLANES)
         parents = [sidecar["sha256"]]
     else:
         net, parents = make_net(NetConfig(size=params["size"], planes=NUM_PLANES, **params["net"]), context.seed), []
@@ -50,6 +50,7 @@ def run(context: Context) -> None:
                 count=params["games"] - first,
                 first_game=first,
                 seed=context.seed,
+                walk_threads=choose_walk_threads(params["walk_threads"], threads=context.threads, device=device),
             )
         )
 

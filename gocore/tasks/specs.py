@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gocore.tasks.params import Param, Problem, check_params, fill_params, is_reference, table_schema
+from gocore.tasks.params import Param, Problem, check_params, fill_params, is_reference, table_schema, without
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +27,8 @@ class TaskSpec:
     def check(self, params: Mapping[str, Any]) -> list[Problem]:
         """List everything that is wrong with the parameters; an empty list means they may run."""
         problems = list(check_params(self.params, params))
-        if not problems:  # relations read filled parameters, so they need well-formed ones
-            filled = self.fill(params)
-            problems = [problem for relation in self.relations for problem in relation(filled)]
-        return problems
+        filled = self.fill(without(params, [loc for loc, _ in problems]))  # relations need well-formed values
+        return problems + [problem for relation in self.relations for problem in relation(filled)]
 
     def fill(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Add the defaults. Expects parameters that passed `check`."""
@@ -45,7 +43,22 @@ class TaskSpec:
 
 _SEED = Param(type="int", default=None, nullable=True, min=0, max=2**63 - 1, help="null takes the job's own seed")
 _SIZE = Param(type="int", default=9, min=2, max=19, help="board size")
-_THREADS = Param(type="int", default=None, nullable=True, min=1, max=256, help="CPU threads; null takes the job's cpus")
+_THREADS = Param(
+    type="int",
+    default=None,
+    nullable=True,
+    min=1,
+    max=256,
+    help="CPU threads; null takes the job's cpus. Games do not depend on it, the last bits of training do",
+)
+_WALK_THREADS = Param(
+    type="int",
+    default=None,
+    nullable=True,
+    min=1,
+    max=256,
+    help="threads that walk the search trees; null is 1 on a CPU, whose cores the nets need, and `threads` beside a GPU",
+)
 _CHECKPOINT_S = Param(type="float", default=300.0, min=1, max=86_400, help="seconds between checkpoints")
 _DEVICE = Param(type="str", default="auto", choices=("auto", "cpu", "cuda"), help="where nets run")
 
@@ -58,7 +71,7 @@ _RULES = Param(
     params={
         "ko": Param(type="str", default="positional", choices=("positional", "situational", "simple")),
         "suicide": Param(type="bool", default=False, help="multi-stone suicide allowed"),
-        "komi": Param(type="float", default=7.0, min=-400, max=400, help="points for White"),
+        "komi": Param(type="float", default=7.0, min=-361, max=361, help="points for White"),
     },
 )
 
@@ -152,9 +165,12 @@ _PLAYER_PARAMS = _SEARCH_BASE | {
 }
 
 
+_PLAYOUT_CAPS = ("visits", "cheap_visits", "full_probability")
+
+
 def _cheap_within_full(params: Mapping[str, Any]) -> list[Problem]:
     search = params["search"]
-    if is_reference(search) or is_reference(search["visits"]) or is_reference(search["cheap_visits"]):
+    if is_reference(search) or any(map(is_reference, (search[key] for key in _PLAYOUT_CAPS))):
         return []
     if search["full_probability"] != 1 and search["cheap_visits"] > search["visits"]:
         return [(("search", "cheap_visits"), f"must not exceed visits ({search['visits']})")]
@@ -189,6 +205,27 @@ def _opening_fits(params: Mapping[str, Any]) -> list[Problem]:
     return []
 
 
+def _cap_after_opening(params: Mapping[str, Any]) -> list[Problem]:
+    games = params.get("selfplay", params)
+    if is_reference(games) or is_reference(games["move_cap"]) or is_reference(games["opening_moves"]):
+        return []
+    if games["move_cap"] is not None and games["move_cap"] <= games["opening_moves"]:
+        loc = ("selfplay", "move_cap") if "selfplay" in params else ("move_cap",)
+        return [(loc, f"must be more than opening_moves ({games['opening_moves']})")]
+    return []
+
+
+def _guard_sees_moves(params: Mapping[str, Any]) -> list[Problem]:
+    """Opening moves are not chosen by anybody: a guard that looks at no other moves would never trip."""
+    health, games = params["health"], params["selfplay"]
+    if is_reference(health) or is_reference(games) or health["early_pass_max"] is None:
+        return []
+    early, opening = health["early_moves"], games["opening_moves"]
+    if is_reference(early) or is_reference(opening) or early > opening:
+        return []
+    return [(("health", "early_moves"), f"must be more than selfplay.opening_moves ({opening})")]
+
+
 def _players_complete(params: Mapping[str, Any]) -> list[Problem]:
     problems: list[Problem] = []
     for side in ("player", "opponent"):
@@ -218,12 +255,13 @@ TASKS: dict[str, TaskSpec] = {
                 "selfplay": _GAMES,
                 "seed": _SEED,
                 "threads": _THREADS,
+                "walk_threads": _WALK_THREADS,
                 "device": _DEVICE,
                 "checkpoint_s": _CHECKPOINT_S,
             },
             artifacts=("records", "net", "final_game"),
             metrics=("games", "rows", "moves", "evals", "evals_per_s", "games_per_s", "mean_length", "early_pass_rate"),
-            relations=(_cheap_within_full, _slots_fill_groups, _komi_half_points, _opening_fits),
+            relations=(_cheap_within_full, _slots_fill_groups, _komi_half_points, _opening_fits, _cap_after_opening),
         ),
         TaskSpec(
             name="train",
@@ -259,6 +297,7 @@ TASKS: dict[str, TaskSpec] = {
                 "health": _HEALTH,
                 "seed": _SEED,
                 "threads": _THREADS,
+                "walk_threads": _WALK_THREADS,
                 "device": _DEVICE,
                 "checkpoint_s": _CHECKPOINT_S,
             },
@@ -279,7 +318,14 @@ TASKS: dict[str, TaskSpec] = {
                 "empty_board_value",
                 "policy_entropy",
             ),
-            relations=(_cheap_within_full, _slots_fill_groups, _komi_half_points, _opening_fits),
+            relations=(
+                _cheap_within_full,
+                _slots_fill_groups,
+                _komi_half_points,
+                _opening_fits,
+                _cap_after_opening,
+                _guard_sees_moves,
+            ),
         ),
         TaskSpec(
             name="match",
@@ -299,6 +345,7 @@ TASKS: dict[str, TaskSpec] = {
                 "temperature": Param(type="float", default=0.5, min=0.05, max=10),
                 "seed": _SEED,
                 "threads": _THREADS,
+                "walk_threads": _WALK_THREADS,
                 "device": _DEVICE,
             },
             artifacts=("pairs", "records", "final_game"),
@@ -311,7 +358,7 @@ TASKS: dict[str, TaskSpec] = {
                 "draw_rate",
                 "games_per_s",
             ),
-            relations=(_players_complete, _slots_fill_groups, _komi_half_points, _opening_fits),
+            relations=(_players_complete, _slots_fill_groups, _komi_half_points, _opening_fits, _cap_after_opening),
         ),
     )
 }

@@ -28,7 +28,7 @@ def run(context: Context) -> None:
         raise BadParams([str(error)]) from error
     torch.set_num_threads(context.threads)
     if params["checkpoint"] is not None:
-        initial, sidecar = load_net(params["checkpoint"])
+        initial, sidecar = load_net(params["checkpoint"], planes=NUM_PLANES)
         parents = [sidecar["sha256"]]
     else:
         net_config = NetConfig(size=params["size"], planes=NUM_PLANES, **params["net"])
@@ -39,10 +39,13 @@ def run(context: Context) -> None:
     for folder in folders:
         window.add_folder(folder)
     net = load_net(context.resume / "net.pt")[0] if context.resume else initial
+    averages = Averages()
     trainer = Trainer(net, TrainConfig(**params["training"]), seed=context.seed, device=device)
     if context.resume:
         try:
-            trainer.load_state(load_state(context.resume / "train.pt")[0])
+            state = load_state(context.resume / "train.pt")[0]
+            trainer.load_state(state)
+            averages.values = dict(state["averages"])
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             raise CheckpointError(context.resume / "train.pt", f"does not fit the net ({error})") from error
     due = trainer.steps_due(window.rows)
@@ -51,9 +54,9 @@ def run(context: Context) -> None:
 
     def save(folder: Path) -> None:
         save_net(folder / "net.pt", trainer.net, step=trainer.steps, parents=[initial_sha])
-        save_state(folder / "train.pt", trainer.state(), {"kind": "training", "step": trainer.steps})
+        state = trainer.state() | {"averages": averages.values}
+        save_state(folder / "train.pt", state, {"kind": "training", "step": trainer.steps})
 
-    averages = Averages()
     began, first = time.monotonic(), trainer.steps
     while trainer.steps < due:
         losses = trainer.step(window, fraction_done=trainer.steps / due)
