@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nets import StopAfter, context, metric_lines, result_of, tiny_params
@@ -16,9 +17,10 @@ from gocore.loop import UnhealthyRun
 from gocore.replay import read_games
 from gocore.reporting import Preempted
 from gocore.tasks import loop
-from gocore.tasks.harness import SUMS
+from gocore.tasks.harness import SUMS, StopFlag
 from gocore.tasks.specs import TASKS
 from gocore.telemetry import GameTelemetry, Health
+from gocore.train import Trainer
 
 
 def test_a_run_from_nothing(tmp_path: Path) -> None:
@@ -60,7 +62,9 @@ def test_resume_from_wherever_it_was_stopped(tmp_path: Path, looks: int) -> None
 
 
 def test_stopped_many_times(tmp_path: Path) -> None:
-    params, resume, attempts = tiny_params("loop"), None, 0
+    # A game asks at most 20 x 12 times, fewer than an attempt has looks: whatever the nets play, each one gets on.
+    params = tiny_params("loop", selfplay={"slots": 16, "groups": 2, "games_per_shard": 10, "move_cap": 20})
+    resume, attempts = None, 0
     chance = random.Random(0)
     while True:
         out = tmp_path / str(attempts)
@@ -70,8 +74,68 @@ def test_stopped_many_times(tmp_path: Path) -> None:
         except Preempted:
             (resume,) = (out / "checkpoint").iterdir()
             attempts += 1
-            assert attempts < 10  # games that a stop cuts short are lost, so each attempt must outlast a game
+            assert attempts < 10  # games that a stop cuts short are played anew
     assert attempts >= 1 and len(list(read_games(out / "artifacts" / "records"))) == 48
+
+
+@pytest.mark.parametrize("steps_left", [0, 9])
+def test_a_stop_while_training_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps_left: int
+) -> None:
+    params = tiny_params("loop", training={"batch": 16, "window": 4000, "final_lr": 1e-5, "warmup_steps": 0})
+    loop.run(context(tmp_path / "straight", params))
+    ends = [line["step"] for line in metric_lines(tmp_path / "straight") if "iteration" in line]
+    stop, real = StopFlag(), Trainer.step
+
+    def step(trainer: Trainer, *args: Any, **options: Any) -> dict[str, float]:
+        losses = real(trainer, *args, **options)
+        stop.set = stop.set or trainer.steps == ends[1] - steps_left
+        return losses
+
+    monkeypatch.setattr(Trainer, "step", step)
+    with pytest.raises(Preempted):
+        loop.run(context(tmp_path / "a", params, stop=stop))
+    monkeypatch.undo()
+    (checkpoint,) = (tmp_path / "a" / "checkpoint").iterdir()
+    loop.run(context(tmp_path / "b", params, resume=checkpoint))
+    straight, resumed = result_of(tmp_path / "straight"), result_of(tmp_path / "b")
+    assert resumed["checksums"] == straight["checksums"]
+    assert resumed["metrics"]["final_loss"] == straight["metrics"]["final_loss"]
+
+
+def test_training_is_checkpointed_as_it_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Trainer.step
+
+    def step(trainer: Trainer, *args: Any, **options: Any) -> dict[str, float]:
+        if trainer.steps == 20:
+            raise MemoryError
+        return real(trainer, *args, **options)
+
+    monkeypatch.setattr(Trainer, "step", step)
+    with pytest.raises(MemoryError):
+        loop.run(context(tmp_path, tiny_params("loop", checkpoint_s=5.0)))
+    (checkpoint,) = (tmp_path / "checkpoint").iterdir()
+    assert read_sidecar(checkpoint / "train.pt")["step"] >= 10
+
+
+def test_rows_that_left_the_window_pay_for_no_steps(tmp_path: Path) -> None:
+    params = tiny_params("loop", training={"batch": 16, "window": 100})
+    loop.run(context(tmp_path, params))
+    games = [decode_record(record) for record in read_games(tmp_path / "artifacts" / "records")]
+    lines = [line for line in metric_lines(tmp_path) if "iteration" in line]
+    seen = 0.0
+    for line in lines:
+        seen += line["window.rows"]
+        assert line["samples"] <= 4 * seen
+    rows = sum(policy is not None for game in games for policy in game["policy"])
+    assert lines[-1]["samples"] > 0 and seen < rows / 2  # else the window did not matter
+
+
+def test_a_run_that_trains_nothing_fails(tmp_path: Path) -> None:
+    params = tiny_params("loop", games=1, iterations=1, training={"batch": 60_000})
+    with pytest.raises(UnhealthyRun, match=r"rows of 1 games do not pay for one batch of 60000"):
+        loop.run(context(tmp_path, params))
+    assert not (tmp_path / "result.json").exists()
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
@@ -129,4 +193,7 @@ def test_telemetry_counts_what_was_chosen() -> None:
     seen = GameTelemetry(early_moves=5)
     seen.add(game)
     assert seen.early == {"black": 2, "white": 1} and seen.early_passes == {"black": 2, "white": 0}
-    assert seen.summary()["game.length"] == 6 and seen.summary()["game.black_result"] == 1
+    seen.add(game | {"moves": [0, 1, 9, 9], "policy": [None] * 4})
+    lengths = ("game.length", "game.length_min", "game.length_max")
+    assert [seen.summary()[name] for name in lengths] == [5, 4, 6]
+    assert seen.summary()["game.black_result"] == 1
