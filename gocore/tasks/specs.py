@@ -57,7 +57,7 @@ _WALK_THREADS = Param(
     nullable=True,
     min=1,
     max=256,
-    help="threads that walk the search trees; null is 1 on a CPU, whose cores the nets need, and `threads` beside a GPU",
+    help="threads that walk the trees; null is 1 on a CPU, whose cores the nets need, and `threads` beside a GPU",
 )
 _CHECKPOINT_S = Param(type="float", default=300.0, min=1, max=86_400, help="seconds between checkpoints")
 _DEVICE = Param(type="str", default="auto", choices=("auto", "cpu", "cuda"), help="where nets run")

@@ -58,12 +58,45 @@ def test_required_and_related_parameters() -> None:
     }
     assert set(found("loop", {"search": {"visits": 8, "cheap_visits": 9}})) == {"search.cheap_visits"}
     assert set(found("loop", {"rules": {"komi": 6.3}})) == {"rules.komi"}
-    assert set(found("loop", {"size": 5, "selfplay": {"opening_moves": 13}})) == {"selfplay.opening_moves"}
+    assert set(found("selfplay", {"size": 5, "selfplay": {"opening_moves": 13}})) == {"selfplay.opening_moves"}
     assert set(found("train", {"records": "r", "training": {"rows_per_new_row": 9}})) == {"training.rows_per_new_row"}
+
+
+def test_problems_between_parameters_come_with_the_others() -> None:
+    params = {
+        "size": 30,
+        "gmaes": 1,
+        "net": 3,
+        "rules": {"komi": 6.3, "ko": 2},
+        "search": {"visits": 8, "cheap_visits": 9},
+        "selfplay": {"slots": "many", "opening_moves": 12, "move_cap": 12},
+    }
+    relations = {"rules.komi", "search.cheap_visits", "selfplay.move_cap", "health.early_moves"}
+    assert set(found("loop", params)) == {"size", "gmaes", "net", "rules.ko", "selfplay.slots"} | relations
+    assert set(found("match", {"opponent": {}, "rules": {"komi": 0.3}})) == {
+        *("player", "opponent.checkpoint", "rules.komi")
+    }
+    assert params["net"] == 3  # the caller's own parameters stay as they are
+
+
+def test_what_the_pool_would_refuse_is_refused_before() -> None:
+    match = {"player": {"checkpoint": "n.pt"}, "opponent": {"kind": "random"}}
+    assert set(found("match", match | {"opening_moves": 6, "move_cap": 6})) == {"move_cap"}
+    assert found("match", match | {"opening_moves": 6, "move_cap": 7}) == {}
+    assert set(found("selfplay", {"rules": {"komi": 361.5}})) == {"rules.komi"}
+    assert set(found("loop", {"training": {"lr": 10**400}})) == {"training.lr"}
+
+
+def test_the_guard_against_early_passes_must_see_moves() -> None:
+    late = {"selfplay": {"opening_moves": 9}}
+    assert set(found("loop", late)) == {"health.early_moves"}
+    assert found("loop", late | {"health": {"early_moves": 10}}) == {}
+    assert found("loop", late | {"health": {"early_pass_max": None}}) == {}
 
 
 def test_references_pass_for_any_type() -> None:
     later = "${steps.learn.artifacts.net}"
+    assert found("loop", {"search": {"visits": 8, "cheap_visits": 9, "full_probability": later}}) == {}
     assert found("match", {"player": {"checkpoint": later}, "opponent": later, "pairs": "${sweep.pairs}"}) == {}
     assert found("loop", {"search": {"visits": later}, "rules": {"komi": later}, "seed": "${seed}"}) == {}
 
