@@ -126,14 +126,18 @@ def test_selfplay_resumes_without_losing_shards(tmp_path: Path) -> None:
     assert second.startswith(first) and result_of(tmp_path / "b")["metrics"]["games"] == 40
 
 
-def test_train_resumes_to_the_same_net(tmp_path: Path) -> None:
+@pytest.mark.parametrize("last", [False, True])
+def test_train_resumes_to_the_same_net(tmp_path: Path, last: bool) -> None:
     selfplay.run(context(tmp_path / "play", tiny_params("selfplay")))
     params = tiny_params("train", records=str(tmp_path / "play" / "artifacts" / "records"))
     train.run(context(tmp_path / "straight", params))
     with pytest.raises(Preempted):
-        train.run(context(tmp_path / "a", params, stop=StopAfter(5)))
+        looks = result_of(tmp_path / "straight")["metrics"]["steps"] - 1 if last else 5
+        train.run(context(tmp_path / "a", params, stop=StopAfter(looks)))
     train.run(context(tmp_path / "b", params, resume=tmp_path / "a" / "checkpoint" / "1"))
     assert result_of(tmp_path / "b")["checksums"] == result_of(tmp_path / "straight")["checksums"]
+    losses = [result_of(tmp_path / name)["metrics"]["final_loss"] for name in ("straight", "b")]
+    assert losses[0] == losses[1]
     steps = [line["step"] for line in metric_lines(tmp_path / "b")]
     assert steps == sorted(set(steps)) == [line["step"] for line in metric_lines(tmp_path / "straight")]
 
@@ -217,6 +221,22 @@ def test_a_full_disk_fails_with_the_cause(
     assert "No space left on device" in err and "Traceback" not in err
     assert not (tmp_path / "out" / "result.json").exists()
     assert not list((tmp_path / "out").rglob("*.tmp"))  # half files would keep the disk full
+
+
+def test_half_a_line_is_taken_back(tmp_path: Path) -> None:
+    """A file that may not grow takes the first part of a write without an error, as a full disk does."""
+    code = (
+        "import resource, signal, sys\n"
+        "from gocore.files import append_line\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (60, 60))\n"
+        "append_line(sys.argv[1], {'a': 'x' * 40})\n"
+        "append_line(sys.argv[1], {'b': 'y' * 40})\n"
+    )
+    path = tmp_path / "lines"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+    assert done.returncode == 1 and "No space left on device" in done.stderr and str(path) in done.stderr
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [{"a": "x" * 40}]
 
 
 def test_checked_params_fills_defaults() -> None:

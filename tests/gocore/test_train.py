@@ -164,6 +164,9 @@ def test_shards_and_manifest(tmp_path: Path, records: list[bytes]) -> None:
     with open(tmp_path / "b" / "manifest.jsonl", "ab") as file:
         file.write(b'{"path": "shard-0')  # a crash in mid-line
     assert len(read_manifest(tmp_path / "b")) == 3
+    later = ShardWriter(tmp_path / "b", games_per_shard=6)
+    later.add(records[:6])
+    assert [entry["games"] for entry in read_manifest(tmp_path / "b")] == [6, 6, 4, 6]
 
 
 def test_damaged_shards_are_refused_with_their_path(tmp_path: Path, records: list[bytes]) -> None:
