@@ -216,6 +216,7 @@ def test_games_cut_by_the_cap_are_unsettled() -> None:
         ({"players": [{"visits": 3}]}, r"players\[0\].kind: is missing"),
         ({"players": [{"kind": "human"}]}, r"players\[0\].kind"),
         ({"players": [{"kind": "net", "visits": 0}]}, r"players\[0\].visits"),
+        ({"players": [{"kind": "net", "visits": 10**7 + 1}]}, r"players\[0\].visits: must be 1 to 10\^7"),
         ({"players": [{"kind": "net", "vists": 3}]}, r"players\[0\].vists: unknown key"),
         ({"players": [{"kind": "net", "full_probability": 0.5}]}, r"players\[0\].cheap_visits"),
         ({"players": [{"kind": "net", "c_puct": float("inf")}]}, r"players\[0\].c_puct"),

@@ -127,6 +127,22 @@ def test_a_newer_version_is_named() -> None:
         decode_record(sealed(bytes(body)))
 
 
+def test_a_policy_target_needs_a_full_search() -> None:
+    data = some_records()[0]
+    record = decode_record(data)
+    at = 4 + 2 + 8 + 8 + 24 + 6 + len(record["net_ranges"]) * 10 + 16  # the first move
+    for full, policy in zip(record["full"], record["policy"]):
+        if policy is not None:
+            break
+        assert data[at + 2] == full
+        at += 15
+    body = bytearray(data[:-4])
+    assert body[at + 2] == 0b11
+    body[at + 2] = 0b10
+    with pytest.raises(RecordError, match="policy target without a full search"):
+        decode_record(sealed(bytes(body)))
+
+
 def test_record_error_is_a_value_error() -> None:
     assert issubclass(RecordError, ValueError)
 
