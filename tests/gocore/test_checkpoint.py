@@ -25,6 +25,15 @@ def test_round_trip(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["net.json", "net.pt"]
 
 
+def test_a_net_for_other_planes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    net = tiny_net()
+    save_net(path, net, step=0)
+    load_net(path, planes=net.config.planes)
+    with pytest.raises(CheckpointError, match=r"net\.pt: takes 17 input planes, but positions are encoded in 18 here"):
+        load_net(path, planes=18)
+
+
 def test_same_net_same_bytes_whatever_the_name(tmp_path: Path) -> None:
     assert save_net(tmp_path / "a.pt", tiny_net(3), step=0) == save_net(tmp_path / "b.pt", tiny_net(3), step=0)
 

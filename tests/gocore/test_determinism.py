@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +11,8 @@ from nets import context, result_of, tiny_net, tiny_params
 
 from gocore._core import Pool
 from gocore.evaluator import CpuEvaluator
-from gocore.selfplay import drive, selfplay_config
-from gocore.tasks import loop
+from gocore.selfplay import choose_walk_threads, drive, selfplay_config
+from gocore.tasks import loop, match, selfplay
 
 
 def play(*, pool_threads: int, workers: int, torch_threads: int, seed: int = 5) -> list[bytes]:
@@ -56,6 +57,28 @@ def test_same_games_whatever_the_threads(threads: dict[str, int]) -> None:
 def test_another_seed_gives_other_games() -> None:
     one = {"pool_threads": 1, "workers": 1, "torch_threads": 1}
     assert play(**one, seed=6) != play(**one)
+
+
+def test_walkers_are_chosen_by_device() -> None:
+    assert choose_walk_threads(None, threads=16, device="cpu") == 1
+    assert choose_walk_threads(None, threads=16, device="cuda") == 16
+    assert choose_walk_threads(3, threads=16, device="cpu") == 3
+
+
+def test_the_pool_gets_the_walkers_a_task_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def pool(config: dict[str, Any]) -> Pool:
+        seen.append(config["threads"])
+        return Pool(config)
+
+    for module in ("gocore.loop", "gocore.match", "gocore.tasks.selfplay"):
+        monkeypatch.setattr(f"{module}.Pool", pool)
+    for task in (loop, match, selfplay):
+        name = task.__name__.rpartition(".")[2]
+        task.run(context(tmp_path / name, tiny_params(name, walk_threads=2)))
+        assert seen and set(seen) == {2}
+        seen.clear()
 
 
 def test_two_runs_of_the_loop_give_the_same_net(tmp_path: Path) -> None:
