@@ -48,6 +48,7 @@ bench: setup
 	$(BIN)/python bench/search.py --size 9
 	$(BIN)/python bench/evaluator.py
 	$(BIN)/python bench/selfplay.py
+	$(BIN)/python bench/queue.py
 
 setup: core
 
