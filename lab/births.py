@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 
-from lab.errors import CorruptFile, EnvironmentProblem, LabError
+from lab.errors import LabError
 from lab.fsio import dump_json, ensure_dir, move, publish, remove
 from lab.job import JobSpec, JobState
-from lab.queue import EXPANDED, Queue
+from lab.queue import EXPANDED, ODD, Queue
 from lab.token import Token
 
 
@@ -49,7 +50,12 @@ def unexpanded(queue: Queue, known: set[str]) -> list[str]:
     for exp in queue.exps():
         if exp in known:
             continue
-        names = queue.fs.listdir(queue.paths.exp_dir(exp))
+        try:
+            names = queue.fs.listdir(queue.paths.exp_dir(exp))
+        except NotADirectoryError:
+            queue.complain(f"exps/{exp}", f"{queue.paths.exp_dir(exp)}: not a folder, left alone")
+            known.add(exp)
+            continue
         if EXPANDED in names:
             known.add(exp)
         elif "manifest.json" in names:
@@ -63,7 +69,7 @@ def expand_all(queue: Queue, known: set[str]) -> int:
     for exp in unexpanded(queue, known):
         try:
             born += expand(queue, exp)
-        except (CorruptFile, EnvironmentProblem) as error:
+        except (LabError, NotADirectoryError) as error:
             queue.complain(f"expand {exp}", f"cannot expand {exp}: {error}", exp=exp)
     return born
 
@@ -123,5 +129,10 @@ def _is_garbage(queue: Queue, name: str) -> bool:
         return not isinstance(job, str) or queue.spec(job).tmp != name
     except FileNotFoundError:
         return False
-    except (ValueError, KeyError, LabError):
+    except OSError as error:
+        if error.errno not in ODD:
+            raise
+        # Larger than any spec (a code snapshot that was never published) goes; a folder is somebody's.
+        return error.errno == errno.EFBIG
+    except (ValueError, KeyError, RecursionError, LabError):
         return True

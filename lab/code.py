@@ -172,12 +172,15 @@ def materialise(paths: LabPaths, fs: Fs, code_id: str, cache: str, *, build: boo
     scratch = tempfile.mkdtemp(prefix=f".{code_id[:12]}-", dir=os.path.dirname(target))
     try:
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-            tar.extractall(scratch, filter="data")
+            # Ours, by its hash: links that lead outside the tree are kept as they were in it.
+            tar.extractall(scratch, filter="tar")
         add_native(scratch, cache, build=build)
         os.chmod(scratch, 0o755)
         # Another daemon may have been faster; both made the same folder.
         with contextlib.suppress(OSError):
             os.rename(scratch, target)
+    except tarfile.TarError as error:
+        raise CorruptFile(path, f"cannot be unpacked: {error}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     if not os.path.isdir(target):

@@ -21,7 +21,7 @@ class EventLog:
         self._lines: list[str] = []
         self._n = 0
         self._in_file = 0
-        self._ready = False
+        self._ready = self._torn = False
         self.dropped = 0
 
     def add(
@@ -45,19 +45,20 @@ class EventLog:
         self._lines.append(json.dumps(event, ensure_ascii=False, separators=(",", ":")))
 
     def flush(self) -> None:
-        """Append what is there. After an error the next try goes to a new file: the old one may end in half a line."""
+        """Append what is there. After an error the next try begins a new line: the last one may be half a line."""
         if not self._lines:
             return
         try:
             if not self._ready:
                 ensure_dir(self._fs, self._paths.events_dir(self._who))
                 self._ready = True
-            data = "\n".join(self._lines) + "\n"
-            self._fs.append(self._paths.events(self._who, self._n), data.encode())
+            data = ("\n" if self._torn else "") + "\n".join(self._lines) + "\n"
+            # A name that is no text (of a stray file) becomes an escape, which JSON reads.
+            self._fs.append(self._paths.events(self._who, self._n), data.encode("utf-8", "backslashreplace"))
         except OSError:
-            self._n += 1
-            self._in_file = 0
+            self._torn = True
             raise
+        self._torn = False
         self._in_file += len(self._lines)
         self._lines.clear()
         if self._in_file >= LINES_PER_FILE:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from lab.births import expand_all, sweep_tmp
 from lab.errors import LabError
-from lab.queue import Queue
+from lab.queue import ODD, Queue
 from lab.release import Releaser
 from lab.token import Token
 
@@ -71,6 +71,11 @@ class Janitor:
             beat: bytes | None = queue.fs.read(queue.paths.beat(inc), 1 << 22)
         except FileNotFoundError:
             beat = None  # counts as unchanged: a first beat precedes a first claim
+        except OSError as error:
+            if error.errno not in ODD:
+                raise
+            queue.complain(f"odd beat {inc}", f"{queue.paths.beat(inc)}: {error.strerror}, not a beat")
+            beat = None
         now = queue.clock.monotonic()
         seen = self._watched.get(inc)
         if seen is None or started - seen.read_at > self._gap_s or now - started > self._gap_s:
@@ -127,5 +132,5 @@ def listed_in(beat: bytes) -> frozenset[str] | None:
     try:
         tokens = json.loads(beat)["tokens"]
         return frozenset(tokens) if all(isinstance(name, str) for name in tokens) else None
-    except (ValueError, KeyError, TypeError, LabError):
+    except (ValueError, KeyError, TypeError, RecursionError, LabError):
         return None

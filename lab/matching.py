@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.host import Capacity
-from lab.job import JobSpec
+from lab.job import JobSpec, JobState
 from lab.paths import PRIORITIES
 from lab.queue import Queue
 from lab.token import Token
@@ -29,11 +29,17 @@ def choose(queue: Queue, capacity: Capacity, free_cpus: int, free_gpus: int) -> 
     """
     classes = [klass for klass in capacity.classes() if klass == "cpu" or free_gpus > 0]
     for prio in PRIORITIES:
-        tokens = [token for klass in classes for token in queue.tokens(queue.ready_folders[klass, prio])]
+        folders = [queue.ready_folders[klass, prio] for klass in classes]
+        found = [(token, folder) for folder in folders for token in queue.tokens(folder)]
         fitting: list[tuple[JobSpec, Token]] = []
-        for token in sorted(tokens, key=lambda token: token.seq):
+        for token, folder in sorted(found, key=lambda item: item[0].seq):
             spec = queue.spec_or_none(token.job)
             if spec is None or not servable(spec, capacity):
+                continue
+            if folder != queue.folder(JobState.ready, spec):
+                # Moved here by hand: a rename from where it should be would never find it.
+                right = queue.folder(JobState.ready, spec)
+                queue.complain(f"{folder}/{token.name}", f"{folder}/{token.name}: belongs in {right}, left alone")
                 continue
             wants = spec.resources
             if wants.cpus <= free_cpus and wants.gpus <= free_gpus:

@@ -90,7 +90,7 @@ class NoteBuilder:
                 del self._due[exp]
                 try:
                     self._consider(exp, now)
-                except LabError as error:
+                except (LabError, NotADirectoryError) as error:
                     self._settled.add(exp)
                     self._queue.complain(f"note {exp}", f"note of {exp}: {error}", exp=exp)
         return self.busy

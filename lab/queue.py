@@ -22,6 +22,8 @@ parse_token = lru_cache(maxsize=200_000)(parse)
 BACKOFF_S = 10.0
 BACKOFF_MAX_S = 3600.0
 EXPANDED = "expanded"
+# What a path gives that is no plain file of a sensible size: that file is odd, the share is fine.
+ODD = (errno.EINVAL, errno.EFBIG, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
 CANCEL = "cancel"
 
 
@@ -88,6 +90,9 @@ class Queue:
             names = self.fs.listdir(folder)
         except FileNotFoundError as error:
             raise EnvironmentProblem(f"{folder} is missing: is the share mounted?", "lab doctor") from error
+        except NotADirectoryError:
+            self.complain(folder, f"{folder}: not a folder, left alone")
+            return []
         found = []
         for name in names:
             token = parse_token(name)
@@ -120,7 +125,7 @@ class Queue:
             self.complain(self.paths.spec(job), str(error), job=job)
             return None
         except OSError as error:
-            if error.errno in (errno.EINVAL, errno.EFBIG, errno.EISDIR):
+            if error.errno in ODD:
                 self.complain(self.paths.spec(job), f"{self.paths.spec(job)}: {error.strerror}", job=job)
                 return None
             raise
@@ -134,6 +139,10 @@ class Queue:
                 manifest = read_json(self.fs, path)
             except FileNotFoundError as error:
                 raise NotFound(f"no experiment {exp}", "lab exp list") from error
+            except OSError as error:
+                if error.errno in ODD:
+                    raise CorruptFile(path, error.strerror or "unreadable") from error
+                raise
             if not isinstance(manifest.get("jobs"), list) or manifest.get("exp") != exp:
                 raise CorruptFile(path, "not the manifest of this experiment")
             self._manifests[exp] = manifest

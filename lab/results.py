@@ -67,7 +67,11 @@ def _write_new(fs: Fs, folder: str, name: str, value: dict[str, Any], there: lis
     for stale in (tmp, f"{folder}/{name}") if name in there else (tmp,):
         with contextlib.suppress(FileNotFoundError):
             fs.unlink(stale)
-    fs.create(tmp, dump_json(value))
+    try:
+        data = dump_json(value)
+    except (ValueError, RecursionError) as error:  # an infinity, half a character, a file name that is no text
+        raise CorruptFile(f"{folder}/{name}", f"cannot be written as JSON: {error}") from error
+    fs.create(tmp, data)
     try:
         fs.rename(tmp, f"{folder}/{name}")
     except FileNotFoundError:

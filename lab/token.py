@@ -16,6 +16,7 @@ _INC = re.compile(rf"({_SLUG})-([0-9a-f]{{16}})", re.ASCII)
 _JOB = re.compile(_SLUG, re.ASCII)
 MAX_JOB_CHARS = 80
 MAX_INC_CHARS = 60
+MAX_COUNT = 999_999_999
 MAX_NAME_CHARS = 240  # file systems stop at 255 bytes
 
 
@@ -72,6 +73,8 @@ def _fields(name: str) -> tuple[str, str, int, int, int, int | None, str | None]
 def parse(name: str) -> Token | None:
     """The token of that file name, or None for anything else whatsoever."""
     fields = _fields(name)
+    if fields is not None and max(fields[2:5]) >= MAX_COUNT:
+        return None  # there would be no name for its next rename
     return None if fields is None else Token(*fields)
 
 

@@ -12,6 +12,7 @@ from lab.errors import LabError, NotFound
 from lab.fsio import Fs, read_json
 from lab.job import JobState
 from lab.paths import LabPaths
+from lab.queue import ODD
 from lab.results import accepted_result
 from lab.stats import MatchCount, Metric, disagreements, metrics_of, read_match
 from lab.token import Token
@@ -178,10 +179,14 @@ def read_events(fs: Fs, paths: LabPaths, exp: str) -> list[dict[str, Any]]:
     """Read every event of one experiment, oldest first; half-written last lines are left out."""
     events = []
     for inc in fs.listdir(paths.events_root):
-        for name in fs.listdir(paths.events_dir(inc)):
-            for event in _json_lines(fs, f"{paths.events_dir(inc)}/{name}"):
-                if event.get("exp") == exp:
-                    events.append(event)
+        try:
+            rows = [row for name in fs.listdir(paths.events_dir(inc))
+                    for row in _json_lines(fs, f"{paths.events_dir(inc)}/{name}")]  # fmt: skip
+        except OSError as error:
+            if error.errno not in ODD:
+                raise
+            continue  # a stray file or folder costs no note
+        events += [event for event in rows if event.get("exp") == exp]
     # A failed attempt's own last words tell more than its exit code; its log never changes again.
     for event in events:
         if event.get("to") in ("delayed", "failed", "quarantine") and (words := last_words(fs, paths, event)):

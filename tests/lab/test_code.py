@@ -190,3 +190,11 @@ def test_the_hook_of_an_editable_install_does_not_win_over_a_snapshot(monkeypatc
         runpy.run_path(str(Path(SITE_HOOK) / "sitecustomize.py"))
         assert not any(type(finder).__module__ == module for finder in sys.meta_path)
         assert any(type(finder) is Hook for finder in sys.meta_path)
+
+
+def test_links_that_lead_outside_are_kept_as_they_were(repo: LabPaths, fake_clock: FakeClock, tmp_path: Path) -> None:
+    (Path(repo.root) / "data").symlink_to("/nowhere/data")
+    record = freeze(repo, FS, fake_clock)
+    assert record is not None
+    folder = materialise(repo, FS, record["id"], str(tmp_path / "cache"))
+    assert os.readlink(f"{folder}/data") == "/nowhere/data"

@@ -92,3 +92,9 @@ def test_a_delay_ends_by_the_wall_clock(qlab: QueueLab) -> None:
     qlab.clock.advance(11)
     janitor.tidy()
     assert qlab.states() == {"a": "ready"}
+
+
+def test_a_beat_that_is_a_folder_does_not_stop_the_watch(qlab: QueueLab) -> None:
+    Path(qlab.paths.beat(OTHER)).mkdir()
+    assert look(qlab, Janitor(qlab.actor(ME)), 94) == 1
+    assert sum("not a beat" in text for text in qlab.logged) == 1

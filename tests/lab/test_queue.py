@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -242,3 +244,66 @@ def test_old_temporaries_go_but_never_an_unborn_token(qlab: QueueLab) -> None:
     qlab.clock.advance(61)
     assert births.sweep_tmp(qlab.queue, seen, 60) == 1
     assert qlab.fs.listdir(qlab.paths.tmp_dir) == [unborn]
+
+
+def test_stray_files_where_folders_belong_stop_nobody(qlab: QueueLab) -> None:
+    for folder in (qlab.paths.run_root, qlab.paths.exps, qlab.paths.jobs, qlab.paths.workers, qlab.paths.events_root):
+        Path(folder, "stray").write_text("?")
+    Path(qlab.paths.manifest("odd-aaaaaa")).mkdir(parents=True)
+    Path(qlab.paths.waiting, "179541234567800003-stray.g0.l0.f0").write_text("?")
+    Path(qlab.paths.ready("cpu", 0), "a\udcff").write_text("?")
+    qlab.submit(spec("a"), spec("b", needs=("a",), index=1))
+    qlab.run(qlab.daemon(), 8)
+    assert {job: state for job, state in qlab.states().items() if job != "stray"} == {"a": "done", "b": "done"}
+    assert any("run/stray: not a folder" in text for text in qlab.logged)
+    assert not any("unexpected error" in text for text in qlab.logged)
+    assert any(event["cause"] == "claimed" for event in qlab.events())
+
+
+def test_a_token_moved_by_hand_to_another_priority_does_not_starve_the_rest(qlab: QueueLab) -> None:
+    qlab.submit(spec("a"), spec("b", index=1))
+    (name,) = (token.name for token in qlab.queue.tokens(qlab.paths.ready("cpu", 5)) if token.job == "a")
+    Path(qlab.paths.ready("cpu", 5), name).rename(Path(qlab.paths.ready("cpu", 0), name))
+    qlab.run(qlab.daemon(), 4)
+    assert qlab.states()["b"] == "done"
+    assert sum("belongs in" in text for text in qlab.logged) == 1
+
+
+def test_temporaries_that_cannot_be_read_do_not_stop_the_sweep(qlab: QueueLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["a-folder", "code-too-large", "half"]
+    Path(qlab.paths.tmp("a-folder")).mkdir()
+    for name in names[1:]:
+        qlab.fs.create(qlab.paths.tmp(name), b"x" * 100)
+    read = qlab.fs.read
+
+    def small(path: str, limit: int = 50, *, follow: bool = True) -> bytes:
+        return read(path, 10 if "large" in path else limit + 100, follow=follow)
+
+    monkeypatch.setattr(qlab.fs, "read", small)
+    seen: dict[str, float] = {}
+    births.sweep_tmp(qlab.queue, seen, 60)
+    qlab.clock.advance(61)
+    assert births.sweep_tmp(qlab.queue, seen, 60) == 2
+    assert qlab.fs.listdir(qlab.paths.tmp_dir) == ["a-folder"]
+
+
+def test_a_full_disk_leaves_no_trail_of_event_files(qlab: QueueLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    qlab.queue.events.add(cause="one")
+    qlab.queue.events.flush()
+    append = qlab.fs.append
+
+    def full(path: str, data: bytes) -> None:
+        append(path, data[:7])
+        raise OSError(errno.ENOSPC, "No space left on device", path)
+
+    monkeypatch.setattr(qlab.fs, "append", full)
+    qlab.queue.events.add(cause="two")
+    for _ in range(3):
+        with pytest.raises(OSError, match="No space"):
+            qlab.queue.events.flush()
+    monkeypatch.undo()
+    qlab.queue.events.flush()
+    folder = qlab.paths.events_dir(qlab.queue.who)
+    assert qlab.fs.listdir(folder) == ["0.jsonl"]
+    lines = qlab.fs.read(f"{folder}/0.jsonl").decode().splitlines()
+    assert [json.loads(line)["cause"] for line in (lines[0], lines[-1])] == ["one", "two"]

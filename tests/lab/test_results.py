@@ -87,12 +87,16 @@ def test_damaged_records_are_refused(qlab: QueueLab, name: str, damage: bytes) -
         results.accepted(qlab.fs, qlab.paths, EXP)
 
 
-@pytest.mark.parametrize("body", [b"not json", b"[1]", b'{"metrics": {"x": NaN}}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"not json", b"[1]", b'{"metrics": {"x": NaN}}', b'{"metrics": {"x": 1e999}}', b'{"info": {"a": "\\ud800"}}'],
+)
 def test_a_task_that_writes_rubbish_has_failed(qlab: QueueLab, body: bytes) -> None:
     daemon = qlab.daemon(plan=lambda launch: FakeRun(files={"out/result.json": body}))
     qlab.run(daemon, 4)
     assert qlab.states() == {"a": "delayed"}
-    assert any("out/result.json" in text for text in qlab.logged)
+    assert any("result.json" in text for text in qlab.logged)
+    assert not daemon.tasks
 
 
 def test_links_are_no_results_and_finishing_twice_is_harmless(tmp_path: Path) -> None:
@@ -111,3 +115,10 @@ def test_no_checkpoint_is_no_error(qlab: QueueLab) -> None:
     said: list[str] = []
     assert results.newest_checkpoint(qlab.fs, qlab.paths, EXP, "a", said.append) is None
     assert "not complete" in said[0]
+
+
+def test_a_file_whose_name_is_no_text_fails_its_job(qlab: QueueLab) -> None:
+    daemon = qlab.daemon(plan=lambda launch: FakeRun(files={"out/a\udcff": b"1"}))
+    qlab.run(daemon, 4)
+    assert qlab.states() == {"a": "delayed"} and not daemon.tasks
+    assert any("manifest.json: corrupt: cannot be written as JSON" in text for text in qlab.logged)

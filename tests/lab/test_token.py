@@ -10,7 +10,7 @@ from lab.token import Token, host_of, is_inc, is_job_id, new_inc, parse
 
 slugs = st.from_regex(r"[a-z0-9]{1,8}(-[a-z0-9]{1,8}){0,3}", fullmatch=True)
 incs = st.builds(lambda host, bits: f"{host}-{bits}", slugs, st.from_regex(r"[0-9a-f]{16}", fullmatch=True))
-counts = st.integers(0, 999_999_999)
+counts = st.integers(0, 999_999_998)  # the highest has no successor
 tokens = st.builds(
     Token,
     seq=st.from_regex(r"[0-9]{18}", fullmatch=True),
@@ -97,3 +97,9 @@ def test_incarnations_name_their_host() -> None:
     with pytest.raises(ValueError):
         new_inc("a", "xyz")
     assert is_job_id("learn-8c1f09b2aa") and not is_job_id("learn_8") and not is_job_id("")
+
+
+def test_a_token_without_a_next_name_is_none() -> None:
+    assert parse("179541234567800003-a.g999999999.l0.f0") is None
+    last = parse("179541234567800003-a.g999999998.l0.f0")
+    assert last is not None and last.next().g == 999_999_999
