@@ -29,7 +29,7 @@ void PoolConfig::check() const {
   require(within(komi_stdev, 0, 100), "komi_stdev", "0 to 100");
   require(opening_moves >= 0 && opening_moves <= size * size && opening_moves < cap(), "opening_moves",
           "0 to size * size and below move_cap");
-  require(temperature_moves >= 0, "temperature_moves", "0 or more");
+  require(temperature_moves >= 0 && temperature_moves <= 1'000'000, "temperature_moves", "0 to 1000000");
   require(within(temperature, 0, 100), "temperature", "0 to 100");
   require(within(final_temperature, 0, 100), "final_temperature", "0 to 100");
   require(players.size() == (match ? 2u : 1u), "players", "a list of 1 (self-play) or 2 with match: true");

@@ -89,7 +89,8 @@ std::vector<int> Pool::collect(int index) {
       }
       float* planes[64];
       for (size_t net = 0; net < group.batches.size(); ++net) {
-        planes[net] = group.batches[net].planes.data() + active[item] * plane_floats;
+        std::vector<float>& to = group.batches[net].planes;  // empty: no player asks this net
+        planes[net] = to.empty() ? nullptr : to.data() + active[item] * plane_floats;
       }
       slot.advance(evaluation, net_ids.data(), planes, scratch_[thread]);
     });

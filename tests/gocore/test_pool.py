@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakenet import drive, flat_net, hash_net, radial_net, selfplay
+from fakenet import FloatArray, drive, flat_net, hash_net, radial_net, selfplay
 
 import gocore
-from gocore._core import NUM_PLANES, Pool, decode_record, encode
+from gocore._core import NUM_PLANES, Pool, Replay, decode_record, encode
 
 RICH: dict[str, Any] = {
     "games": 14,
@@ -210,6 +210,7 @@ def test_games_cut_by_the_cap_are_unsettled() -> None:
         ({"move_cap": 0}, "move_cap"),
         ({"opening_moves": 99}, "opening_moves"),
         ({"temperature": -1}, "temperature"),
+        ({"temperature_moves": 2**31 - 1}, "temperature_moves: must be 0 to 1000000"),
         ({"match": True}, "players"),
         ({"players": []}, "players"),
         ({"players": [3]}, r"players\[0\]"),
@@ -226,6 +227,37 @@ def test_games_cut_by_the_cap_are_unsettled() -> None:
 def test_bad_configuration_names_the_key(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Pool(selfplay() | change)
+
+
+def test_games_without_result_are_told_and_teach_no_result() -> None:
+    def never_passes(planes_BCSS: FloatArray) -> tuple[FloatArray, FloatArray]:
+        logits, values = hash_net(planes_BCSS)
+        logits[:, -1] = -60
+        return logits, values
+
+    config = selfplay(
+        size=2,
+        games=20,
+        slots=10,
+        ko="simple",
+        suicide=True,
+        visits=3,
+        prune_pass_alive=False,
+        temperature_moves=400,
+        temperature=20.0,
+        move_cap=400,
+    )
+    records, stats = drive(config, [never_passes])
+    games = [decode_record(record) for record in records]
+    void = [game for game in games if game["no_result"]]
+    assert 0 < len(void) == stats["no_results"] < 20
+    assert all(game["finished"] == "no_result" and not game["settled"] and game["result"] == 0.5 for game in void)
+    window = Replay(2)
+    for record, game in zip(records, games):
+        if game["no_result"]:
+            window.add(record)
+    batch = window.sample(32, 0, 0)
+    assert not batch["value_weight"].any() and batch["policy_weight"].all()
 
 
 @pytest.mark.parametrize("key", ["size", "games", "slots", "players"])
