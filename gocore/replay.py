@@ -136,10 +136,10 @@ def save_records(writer: ShardWriter, folder: Path) -> None:
 
 
 class Window:
-    """The newest positions of the records, up to a limit, as training batches."""
+    """The newest positions of the records, up to a limit, as training batches; `threads` replay games to them."""
 
-    def __init__(self, size: int, max_positions: int) -> None:
-        self._replay = Replay(size, max_positions)
+    def __init__(self, size: int, max_positions: int, threads: int = 1) -> None:
+        self._replay = Replay(size, max_positions, threads)
         self.rows_added = 0  # rows ever added, those that have left included
         self.games_added = 0
 

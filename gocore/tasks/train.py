@@ -34,7 +34,7 @@ def run(context: Context) -> None:
         net_config = NetConfig(size=params["size"], planes=NUM_PLANES, **params["net"])
         initial, parents = make_net(net_config, context.seed), []
     initial_sha = save_net(context.artifacts_dir / "initial_net.pt", initial, step=0, parents=parents)
-    window = Window(params["size"], params["training"]["window"])
+    window = Window(params["size"], params["training"]["window"], context.threads)
     folders = params["records"] if isinstance(params["records"], list) else [params["records"]]
     for folder in folders:
         window.add_folder(folder)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from nets import StopAfter, context, metric_lines, result_of, tiny_params
 
+from gocore._core import Replay
 from gocore.files import sha256_file, write_atomic
 from gocore.reporting import Preempted
 from gocore.tasks import harness, match, selfplay, train
@@ -140,6 +141,20 @@ def test_train_resumes_to_the_same_net(tmp_path: Path, last: bool) -> None:
     assert losses[0] == losses[1]
     steps = [line["step"] for line in metric_lines(tmp_path / "b")]
     assert steps == sorted(set(steps)) == [line["step"] for line in metric_lines(tmp_path / "straight")]
+
+
+def test_training_replays_games_on_the_jobs_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    selfplay.run(context(tmp_path / "play", tiny_params("selfplay")))
+    seen: list[int] = []
+
+    def replay(size: int, max_positions: int, threads: int) -> Replay:
+        seen.append(threads)
+        return Replay(size, max_positions, threads)
+
+    monkeypatch.setattr("gocore.replay.Replay", replay)
+    records = str(tmp_path / "play" / "artifacts" / "records")
+    train.run(context(tmp_path / "train", tiny_params("train", records=records, threads=2)))
+    assert seen == [2]
 
 
 def test_match_resumes_to_the_same_pairs(tmp_path: Path) -> None:
