@@ -18,7 +18,9 @@ from gocore._core import NUM_PLANES, Pool, decode_record
 from gocore.checkpoint import CheckpointError, load_net, load_state, save_net, save_state
 from gocore.evaluator import Evaluator, make_evaluator
 from gocore.files import write_json
+from gocore.match import MatchConfig, play_match
 from gocore.net import NetConfig, make_net
+from gocore.ratings import wilson
 from gocore.replay import ShardWriter, Window, carry_over, read_verified, save_records
 from gocore.reporting import Preempted, Reporter
 from gocore.selfplay import batch_rows, drive, one_core_each, selfplay_config
@@ -27,6 +29,7 @@ from gocore.train import Averages, TrainConfig, Trainer, recalibrate
 from gocore.types import Json
 
 LOG_EVERY_STEPS = 10
+EVALUATION_SEED = 0x5EED_0000_0001  # times the iteration, added to the run's seed
 CALIBRATION_SEED = 1  # added to the run's seed: the batches that set batch norm are not those that trained
 
 
@@ -52,6 +55,7 @@ class LoopConfig:
     walk_threads: int = 1
     device: str = "cpu"
     checkpoint_s: float = 300.0
+    evaluation: Json | None = None  # a small match against the untrained net after each iteration
 
 
 class Loop:
@@ -203,10 +207,46 @@ class Loop:
             **{name: value for name, value in self.averages.values.items() if name.startswith("loss.")},
             **telemetry.summary(),
             **view,
+            **self._strength(),
         }
         self.history.append(values)
         self.report.log(self.trainer.steps, values)
         self._progress(self.iterations_done, "trained")
+
+    def _strength(self) -> dict[str, float]:
+        """Play the net against its untrained self, both with search; nothing if that is off or was interrupted."""
+        config, evaluation = self.config, self.config.evaluation
+        if evaluation is None:
+            return {}
+        self._progress(self.iterations_done, "evaluation")
+        player = {"kind": "net", "visits": evaluation["visits"]}
+        match = MatchConfig(
+            size=config.size,
+            rules=config.rules,
+            player=player,
+            opponent=player,
+            pairs=evaluation["pairs"],
+            opening_moves=evaluation["opening_moves"],
+            slots=2 * evaluation["pairs"],
+            groups=2,
+            temperature_moves=0,
+            temperature=1.0,
+            move_cap=config.selfplay["move_cap"],
+            # Other openings after each iteration, and none of the final matches' (those have the plain seed).
+            seed=(config.seed + EVALUATION_SEED * self.iterations_done) % 2**63,
+            threads=config.threads,
+            walk_threads=config.walk_threads,
+            device=config.device,
+        )
+        try:
+            result = play_match(match, nets=(self.trainer.net, self.initial), should_stop=lambda: self.report.preempted)
+        except Preempted:
+            return {}  # the loop stops at its next look, with this iteration done
+        black, white = result.tallies()
+        games, points = black.games + white.games, black.points + white.points
+        low, high = wilson(points, games)
+        rate = points / games if games else 0.5
+        return {"strength.winrate": rate, "strength.low": low, "strength.high": high, "strength.games": float(games)}
 
     # State
 

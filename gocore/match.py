@@ -10,7 +10,7 @@ import numpy as np
 from gocore._core import NUM_PLANES, Pool, decode_record
 from gocore.checkpoint import load_net
 from gocore.evaluator import Evaluator, make_evaluator
-from gocore.net import NetConfig, make_net
+from gocore.net import Net, NetConfig, make_net
 from gocore.ratings import Tally, pentanomial
 from gocore.reporting import Preempted
 from gocore.selfplay import batch_rows, drive, net_player, one_core_each
@@ -99,13 +99,15 @@ def opening_key(game: Json) -> OpeningKey:
 def play_match(
     config: MatchConfig,
     *,
+    nets: Sequence[Net | None] = (None, None),
     earlier: Sequence[bytes] = (),
     on_pair: Callable[[Pair, int], None] = lambda pair, counted: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> MatchResult:
     """Play until `pairs` pairs with different openings are counted.
 
-    `earlier` are records of an interrupted match, in order; they are counted first. `on_pair` sees each new pair.
+    `nets` are nets in memory for player and opponent, in place of their checkpoints. `earlier` are records of an
+    interrupted match, in order; they are counted first. `on_pair` sees each new pair.
     Raises Preempted when stopped; what `on_pair` has seen is enough to go on from.
     """
     result = MatchResult()
@@ -133,7 +135,7 @@ def play_match(
                     on_pair(pair, len(result.pairs) if counted else 0)
 
     take(earlier, new=False)
-    evaluators, players = _players(config)
+    evaluators, players = _players(config, nets)
     # More pairs are played only for those whose opening came twice; the board may simply not have enough of them.
     while len(result.pairs) < config.pairs and result.repeated_openings <= config.pairs:
         pool = Pool(_pool_config(config, players, next_game, 2 * (config.pairs - len(result.pairs))))
@@ -163,16 +165,18 @@ def make_pair(first: bytes, second: bytes) -> Pair:
     return Pair(number, first, second, player_points(games[0], 0), player_points(games[1], 0))
 
 
-def _players(config: MatchConfig) -> tuple[list[Evaluator], list[Json]]:
+def _players(config: MatchConfig, nets: Sequence[Net | None]) -> tuple[list[Evaluator], list[Json]]:
     """Load the nets and describe both players to the pool; each searching player has an evaluator of its own."""
     evaluators: list[Evaluator] = []
     players: list[Json] = []
     max_batch = batch_rows(config.slots, config.groups)
-    for player in (config.player, config.opponent):
+    for player, given in zip((config.player, config.opponent), nets):
         if player["kind"] == "random":
             players.append({"kind": "random"})
             continue
-        if player["kind"] == "net":
+        if given is not None:
+            net = given
+        elif player["kind"] == "net":
             net, _ = load_net(player["checkpoint"], planes=NUM_PLANES)
         else:
             net = make_net(NetConfig(size=config.size, planes=NUM_PLANES, **player["net"]), player["seed"])

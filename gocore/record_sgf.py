@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gocore.board import Rules, format_result, vertex
+from gocore.board import Game, Rules, format_result, vertex
 from gocore.sgf import SgfGame, format_rules, write
 from gocore.types import Json
 
@@ -38,3 +38,12 @@ def result_text(game: Json) -> str:
     if game["finished"] == "move_cap":
         return "?"
     return format_result(float(game["score"]))
+
+
+def final_position(game: Json) -> str:
+    """Draw the final position of a decoded record: X Black, O White, the last stone in parentheses."""
+    size = int(game["size"])
+    board = Game(size, Rules(ko=game["ko"], suicide=game["suicide"], komi=game["komi"]))
+    for move in game["moves"]:
+        board.play(vertex(int(move), size))
+    return str(board)

@@ -64,8 +64,17 @@ class GameTelemetry:
             "game.black_result": self.black_points / games,
             "early_pass.black": self.early_pass_rate("black"),
             "early_pass.white": self.early_pass_rate("white"),
+            "early_moves.black": float(self.early["black"]),
+            "early_moves.white": float(self.early["white"]),
             "policy.target_entropy": self.entropy_sum / max(self.targets, 1),
         }
+
+
+def early_pass_metric(summary: Json) -> Json:
+    """Describe the worse colour's rate of early passes as formats.md wants it, with the moves it speaks of."""
+    worse = max(("black", "white"), key=lambda colour: float(summary[f"early_pass.{colour}"]))
+    n = int(summary[f"early_moves.{worse}"])
+    return {"value": summary[f"early_pass.{worse}"], "n": n, "unit": f"of {worse}'s early moves"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,31 +7,48 @@ from gocore.checkpoint import save_net, versions
 from gocore.evaluator import pick_device
 from gocore.files import write_atomic
 from gocore.loop import Loop, LoopConfig
-from gocore.record_sgf import record_to_sgf
+from gocore.record_sgf import final_position, record_to_sgf, result_text
 from gocore.replay import read_verified
 from gocore.selfplay import choose_walk_threads
 from gocore.tasks.harness import BadParams, Context
+from gocore.telemetry import early_pass_metric
 from gocore.types import Json
 
+_STRENGTH = {
+    "title": "Strength",
+    "x": "iteration",
+    "y": ["strength.winrate"],
+    "band": {"strength.winrate": ["strength.low", "strength.high"]},
+    "labels": {"strength.winrate": "win rate against the untrained net"},
+    "xlabel": "iteration",
+    "ylabel": "win rate against the untrained net",
+}
 _CURVES = [
     {
         "title": "Training loss",
         "x": "step",
         "y": ["loss.policy", "loss.value"],
+        "labels": {
+            "loss.policy": "policy loss (cross-entropy, nats)",
+            "loss.value": "value loss (cross-entropy, nats)",
+        },
         "xlabel": "training step",
         "ylabel": "loss (running mean)",
     },
     {
-        "title": "Expected result of the empty board",
+        "title": "Black's result from the empty board",
         "x": "iteration",
         "y": ["empty.value", "game.black_result"],
+        "labels": {"empty.value": "what the net expects", "game.black_result": "what the games gave"},
+        "same_axis": True,
         "xlabel": "iteration",
-        "ylabel": "Black's expected result: net, games",
+        "ylabel": "Black's result (win 1, draw 0.5)",
     },
     {
         "title": "Game length",
         "x": "iteration",
         "y": ["game.length"],
+        "labels": {"game.length": "mean length of self-play games"},
         "xlabel": "iteration",
         "ylabel": "moves",
     },
@@ -39,6 +56,8 @@ _CURVES = [
         "title": "Policy entropy",
         "x": "iteration",
         "y": ["policy.target_entropy", "empty.entropy"],
+        "labels": {"policy.target_entropy": "search, all positions", "empty.entropy": "raw policy, empty board"},
+        "same_axis": True,
         "xlabel": "iteration",
         "ylabel": "nats",
     },
@@ -52,7 +71,8 @@ def run(context: Context) -> None:
         device = pick_device(params["device"])
     except ValueError as error:
         raise BadParams([str(error)]) from error
-    names = ("size", "rules", "net", "iterations", "games", "search", "selfplay", "training", "health", "checkpoint_s")
+    names = ["size", "rules", "net", "iterations", "games", "search", "selfplay", "training", "health"]
+    names += ["evaluation", "checkpoint_s"]
     walkers = choose_walk_threads(params["walk_threads"], threads=context.threads, device=device)
     config = LoopConfig(
         **{name: params[name] for name in names},
@@ -91,8 +111,8 @@ def finish(loop: Loop, context: Context) -> Json:
             "evals_per_s": loop.evals / loop.play_s,
             "games_per_s": games / loop.play_s,
             "mean_length": last["game.length"],
-            "early_pass_rate": max(last["early_pass.black"], last["early_pass.white"]),
-            "capped_rate": last["game.capped_rate"],
+            "early_pass_rate": early_pass_metric(last),
+            "capped_rate": {"value": last["game.capped_rate"], "n": loop.config.games, "unit": "of self-play games"},
             "empty_board_value": last["empty.value"],
             "policy_entropy": last["policy.target_entropy"],
         },
@@ -102,8 +122,14 @@ def finish(loop: Loop, context: Context) -> Json:
             "records": "records",
             "final_game": "final.sgf",
         },
-        "samples": [{"title": f"Last self-play game ({title})", "sgf": "artifacts/final.sgf"}],
-        "curves": _CURVES,
+        "samples": [
+            {
+                "title": f"Last self-play game ({title}), {result_text(game)} in {len(game['moves'])} moves",
+                "sgf": "artifacts/final.sgf",
+                "text": final_position(game),
+            }
+        ],
+        "curves": [*([_STRENGTH] if loop.config.evaluation else []), *_CURVES],
         "checksums": {"net.pt": final, "initial_net.pt": initial},
         "info": versions() | {"device": loop.config.device, "threads": loop.config.threads, "seed": loop.config.seed},
     }

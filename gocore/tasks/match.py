@@ -14,7 +14,7 @@ from gocore.evaluator import pick_device
 from gocore.files import append_line, write_atomic
 from gocore.match import MatchConfig, MatchResult, Pair, play_match
 from gocore.ratings import elo_metric, winrate_metric
-from gocore.record_sgf import record_to_sgf, result_text
+from gocore.record_sgf import final_position, record_to_sgf, result_text
 from gocore.replay import ShardWriter, carry_over, read_games, save_records
 from gocore.reporting import Preempted
 from gocore.selfplay import choose_walk_threads
@@ -90,7 +90,11 @@ def describe(config: MatchConfig, result: MatchResult, out: Path, *, games_per_s
             "winrate_white": winrate_metric(white.points, white.games),
             "elo_diff": elo_metric(points, counted),
             "mean_length": sum(len(game["moves"]) for game in games) / len(games),
-            "draw_rate": (black.draws + white.draws) / counted if counted else None,
+            "draw_rate": {
+                "value": (black.draws + white.draws) / counted if counted else None,
+                "n": counted,
+                "unit": "of games",
+            },
             "games_per_s": games_per_s,
         },
         "artifacts": {"pairs": "pairs.jsonl", "records": "records", "final_game": "final.sgf"},
@@ -167,5 +171,6 @@ def write_samples(out: Path, games: Sequence[Json], players: tuple[str, str]) ->
         number = index + 1
         title = f"{name} game of the match (game {number}), {result_text(game)} in {len(game['moves'])} moves"
         write_atomic(out / f"{name}.sgf", record_to_sgf(game, names=players, title=title).encode())
-        samples.append({"title": title[0].upper() + title[1:], "sgf": f"artifacts/{name}.sgf"})
+        sample = {"title": title[0].upper() + title[1:], "sgf": f"artifacts/{name}.sgf"}
+        samples.append(sample | ({"text": final_position(game)} if name == "final" else {}))
     return samples

@@ -10,12 +10,12 @@ from gocore.checkpoint import load_net, save_net, versions
 from gocore.evaluator import make_evaluator, pick_device
 from gocore.files import write_atomic
 from gocore.net import NetConfig, make_net
-from gocore.record_sgf import record_to_sgf
+from gocore.record_sgf import final_position, record_to_sgf
 from gocore.replay import ShardWriter, carry_over, read_verified, save_records
 from gocore.reporting import Preempted
 from gocore.selfplay import batch_rows, choose_walk_threads, drive, one_core_each, selfplay_config
 from gocore.tasks.harness import BadParams, Context
-from gocore.telemetry import GameTelemetry
+from gocore.telemetry import GameTelemetry, early_pass_metric
 
 
 def run(context: Context) -> None:
@@ -97,10 +97,10 @@ def run(context: Context) -> None:
                 "evals_per_s": evals / seconds,
                 "games_per_s": (writer.games - first) / seconds,
                 "mean_length": summary["game.length"],
-                "early_pass_rate": max(summary["early_pass.black"], summary["early_pass.white"]),
+                "early_pass_rate": early_pass_metric(summary),
             },
             "artifacts": {"records": "records", "net": "net.pt", "final_game": "final.sgf"},
-            "samples": [{"title": "Last game", "sgf": "artifacts/final.sgf"}],
+            "samples": [{"title": "Last game", "sgf": "artifacts/final.sgf", "text": final_position(last)}],
             "checksums": {"net.pt": net_sha},
             "info": versions() | {"device": device, "threads": context.threads, "seed": context.seed},
         }

@@ -156,6 +156,16 @@ _HEALTH = Param(
     },
 )
 
+_EVALUATION = Param(
+    nullable=True,
+    help="after each iteration, a small match against the untrained net, both with search: the learning curve",
+    params={
+        "pairs": Param(type="int", default=20, min=1, max=100_000, help="two games each"),
+        "visits": Param(type="int", default=16, min=1, max=100_000, help="root visits of both"),
+        "opening_moves": Param(type="int", default=4, min=0, max=100, help="random moves that a pair shares"),
+    },
+)
+
 _PLAYER_PARAMS = _SEARCH_BASE | {
     "kind": Param(type="str", default="net", choices=("net", "untrained", "random"), help="who plays"),
     "checkpoint": Param(type="path", default=None, nullable=True, help="kind net: the .pt file"),
@@ -203,6 +213,16 @@ def _opening_fits(params: Mapping[str, Any]) -> list[Problem]:
         loc = ("selfplay", "opening_moves") if "selfplay" in params else ("opening_moves",)
         return [(loc, f"must be at most {limit} on this board (half its points)")]
     return []
+
+
+def _evaluation_fits(params: Mapping[str, Any]) -> list[Problem]:
+    evaluation = params["evaluation"]
+    if evaluation is None or is_reference(evaluation) or is_reference(params["size"]):
+        return []
+    limit = params["size"] ** 2 // 2
+    if is_reference(evaluation["opening_moves"]) or evaluation["opening_moves"] <= limit:
+        return []
+    return [(("evaluation", "opening_moves"), f"must be at most {limit} on this board (half its points)")]
 
 
 def _cap_after_opening(params: Mapping[str, Any]) -> list[Problem]:
@@ -295,6 +315,7 @@ TASKS: dict[str, TaskSpec] = {
                 "selfplay": _GAMES,
                 "training": _TRAINING,
                 "health": _HEALTH,
+                "evaluation": _EVALUATION,
                 "seed": _SEED,
                 "threads": _THREADS,
                 "walk_threads": _WALK_THREADS,
@@ -322,6 +343,7 @@ TASKS: dict[str, TaskSpec] = {
                 _cheap_within_full,
                 _slots_fill_groups,
                 _komi_half_points,
+                _evaluation_fits,
                 _opening_fits,
                 _cap_after_opening,
                 _guard_sees_moves,

@@ -43,6 +43,35 @@ def test_a_run_from_nothing(tmp_path: Path) -> None:
     assert (tmp_path / result["samples"][0]["sgf"]).exists()
 
 
+def test_each_iteration_is_measured_against_the_untrained_net(tmp_path: Path) -> None:
+    params = tiny_params("loop", evaluation={"pairs": 3, "visits": 2, "opening_moves": 2})
+    loop.run(context(tmp_path, params))
+    lines = [line for line in metric_lines(tmp_path) if "iteration" in line]
+    assert [line["strength.games"] for line in lines] == [6, 6]
+    for line in lines:
+        assert 0 <= line["strength.low"] <= line["strength.winrate"] <= line["strength.high"] <= 1
+    curve = result_of(tmp_path)["curves"][0]
+    assert curve["y"] == ["strength.winrate"] and set(curve["band"]["strength.winrate"]) <= set(lines[0])
+
+
+def test_a_stop_in_the_evaluation_keeps_the_iteration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = tiny_params("loop", evaluation={"pairs": 3, "visits": 2, "opening_moves": 2})
+    stop = StopFlag()
+
+    def interrupted(*args: Any, **options: Any) -> None:
+        stop.set = True
+        raise Preempted
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gocore.loop.play_match", interrupted)
+        with pytest.raises(Preempted):
+            loop.run(context(tmp_path / "a", params, stop=stop))
+    (checkpoint,) = (tmp_path / "a" / "checkpoint").iterdir()
+    loop.run(context(tmp_path / "b", params, resume=checkpoint))
+    lines = [line for line in metric_lines(tmp_path / "b") if "iteration" in line]
+    assert ["strength.games" in line for line in lines] == [False, True]
+
+
 @pytest.mark.parametrize("looks", [0, 60, 200, 330])
 def test_resume_from_wherever_it_was_stopped(tmp_path: Path, looks: int) -> None:
     params = tiny_params("loop")
