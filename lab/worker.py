@@ -157,8 +157,11 @@ def _loop(
             daemon.shutdown(quick=signals.taken > 1)
             continue
         if daemon.draining:
-            if not daemon.tasks:
+            if not daemon.tasks or (signals.taken > 1 and not any(task.running for task in daemon.tasks.values())):
                 daemon.leave()
+                if daemon.tasks:
+                    log(f"stopped with {len(daemon.tasks)} jobs that could not be given back; others take them over")
+                    return 130
                 log("stopped; the queue is consistent, `lab worker` goes on with it")
                 return 130 if signals.taken > 1 else 0
         elif until_idle:

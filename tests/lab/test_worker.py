@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,10 @@ from lab.executors.fake import FakeRun
 from lab.fsio import RealFs
 from lab.gpus import Gpu, GpuPool
 from lab.job import JobState
+from lab.notes import NoteBuilder
 from lab.paths import LabPaths
+from lab.submit import Inbox
+from lab.worker import _loop
 
 OTHER = "host-00000000000000bb"
 
@@ -257,6 +261,32 @@ def test_an_outage_stops_nothing_until_fence_after(make_lab: Callable[..., LabPa
     qlab.run(daemon, 950, step_s=5)
     assert not daemon.executor.running  # type: ignore[attr-defined]
     assert len([text for text in qlab.logged if "Input/output" in text]) < 40, "said once, not at every step"
+
+
+def test_a_second_interrupt_ends_a_worker_whose_share_is_away(
+    make_lab: Callable[..., LabPaths], fake_clock: FakeClock
+) -> None:
+    fs = BrokenDisk()
+    qlab = QueueLab(make_lab(), fake_clock, fs)
+    qlab.submit(spec("a"))
+    daemon = qlab.daemon(plan=lambda launch: FakeRun(seconds=1000))
+    qlab.run(daemon, 3)
+    fs.away = True
+    signals = SimpleNamespace(asked=2, taken=1)
+
+    def wait(seconds: float) -> bool:
+        qlab.clock.advance(max(seconds, 1.0))
+        assert qlab.clock.monotonic() < 1e9
+        waits.append(seconds)
+        assert len(waits) < 50, "it never leaves"
+        return False
+
+    waits: list[float] = []
+    daemon.shutdown()
+    inbox, notes = Inbox(daemon.queue), NoteBuilder(daemon.queue)
+    code = _loop(daemon, SimpleNamespace(wait=wait), signals, False, inbox, notes, qlab.logged.append)  # type: ignore[arg-type]
+    assert code == 130 and not daemon.executor.running  # type: ignore[attr-defined]
+    assert "1 jobs that could not be given back" in qlab.logged[-1]
 
 
 def test_a_damaged_accepted_artifact_is_refused_with_its_path(qlab: QueueLab) -> None:
