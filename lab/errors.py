@@ -44,6 +44,12 @@ class EnvironmentProblem(LabError):
     exit_code = 5
 
 
+class Interrupted(LabError):
+    """Ctrl-C came after something was committed; the message says what."""
+
+    exit_code = 130
+
+
 class CorruptFile(LabError):
     """A file of the lab that does not parse, or whose checksum does not match."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from lab import births
 from lab.clock import Clock
 from lab.cluster import Cluster, load_cluster
-from lab.errors import LabError, ProtocolErrors, UsageError
+from lab.errors import Interrupted, LabError, ProtocolErrors, UsageError
 from lab.experiment import expand, new_exp_id
 from lab.fsio import Fs, RealFs, move
 from lab.paths import LabPaths
@@ -24,6 +24,7 @@ EQUAL_READS_S = 2.0  # a file in the inbox is taken when two reads this far apar
 LEFT_OVER_S = 30.0  # another daemon's half-accepted file is finished after this long
 SUFFIXES = (".yaml", ".yml")
 MARK = ".inbox."
+MANIFEST = "manifest.json"
 
 
 def user_name() -> str:
@@ -115,19 +116,31 @@ def submit(
     )
     if once:
         _refuse_known(queue, manifest["protocol_sha256"])
-    if not births.publish_experiment(queue, manifest):
-        raise LabError(f"the id {exp} is taken", "submit again: a new one is drawn")
     try:
+        if not births.publish_experiment(queue, manifest):
+            raise LabError(f"the id {exp} is taken", "submit again: a new one is drawn")
         births.expand(queue, exp)
         Releaser(queue).release()
         queue.events.flush()
     except KeyboardInterrupt:
-        raise LabError(
+        if not _published(queue, exp):
+            raise
+        raise Interrupted(
             f"interrupted, but {exp} is submitted and a worker will go on with it", f"lab exp cancel {exp}"
         ) from None
     except OSError as error:
+        if not _published(queue, exp):
+            raise
         queue.log(f"{exp} is submitted; a worker will finish what this command could not: {error}")
     return exp
+
+
+def _published(queue: Queue, exp: str) -> bool:
+    """Whether the manifest is there, which is the commit of a submit."""
+    try:
+        return MANIFEST in queue.fs.listdir(queue.paths.exp_dir(exp))
+    except FileNotFoundError:
+        return False
 
 
 def _refuse_known(queue: Queue, protocol_sha256: str) -> None:

@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LabError as error:
         return _complain(str(error), error.hint, error.exit_code)
     except KeyboardInterrupt:
-        say("interrupted; the queue is as it was")
+        say("interrupted; the queue is consistent, and what was done until now stays")
         return 130
     except BrokenPipeError:
         # The reader (head, less) has gone: not an error. Python would complain again at exit.

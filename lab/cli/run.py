@@ -20,6 +20,7 @@ from lab.errors import EnvironmentProblem, LeaseError
 from lab.job import JobState
 from lab.paths import LabPaths
 from lab.reasons import explain
+from lab.shim import PR_SET_PDEATHSIG, prctl
 from lab.status import Running, StatusSnapshot, progress_fields, take_snapshot
 from lab.tui import duration, metric_text, progress_text, screen_of_running
 
@@ -28,6 +29,7 @@ __all__ = ["register"]
 PLAIN_EVERY_S = 10.0
 LOOK_EVERY_S = 1.0
 STOP_S = 90.0  # a worker gives its tasks their grace before it leaves
+QUICK_STOP_S = 10.0  # after a second Ctrl-C
 INTERRUPTED = 130
 
 
@@ -39,26 +41,36 @@ def register(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     paths, exp = submit_file(args)
-    say(f"{exp} submitted")
-    worker = Worker(paths)
+    worker: Worker | None = None
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
+        say(f"{exp} submitted")
+        worker = Worker(paths)
         with _progress(paths, exp, args) as show:
 
-            def tick(states: Mapping[str, JobState]) -> None:
+            def tick(states: Mapping[str, JobState], worker: Worker = worker) -> None:
                 worker.check()
                 show(states)
 
             states = wait_for(paths, exp, tick=tick)
     except KeyboardInterrupt:
         say(f"\ninterrupted: the worker stops its task; {exp} stays in the queue")
-        worker.stop()
+        if worker is not None:
+            worker.stop()
         say(f"to go on: lab worker     to follow it: lab exp wait {exp}     to give up: lab exp cancel {exp}")
         return INTERRUPTED
     finally:
-        worker.stop()
+        if worker is not None:
+            worker.stop()
+        for number, handler in before.items():
+            signal.signal(number, handler)
     from lab.notebook import build_note
 
-    built = build_note(FS, paths, exp)
+    try:
+        built = build_note(FS, paths, exp)
+    except KeyboardInterrupt:
+        say(f"interrupted: {exp} has ended, its note is not written; to write it: lab note build {exp}")
+        return INTERRUPTED
     for warning in built.warnings:
         say(f"warning: {warning}")
     word = experiment_state(list(states), states)
@@ -71,6 +83,16 @@ def run(args: argparse.Namespace) -> int:
     return 0 if word == "done" else EXIT_JOB_FAILED
 
 
+def _interrupt(*_: object) -> None:
+    """A closed terminal and a polite kill are what Ctrl-C is: the worker must not stay behind."""
+    raise KeyboardInterrupt
+
+
+def _leave_with_parent() -> None:
+    """In the child: if `lab run` itself is killed, ask the worker to stop (it gives its jobs back)."""
+    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 class Worker:
     """A worker daemon as a child in its own session, so that Ctrl-C reaches it only through us."""
 
@@ -80,6 +102,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
             [sys.executable, "-m", "lab", "worker", "--no-notes", "--lab", paths.root],
             stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True,
+            preexec_fn=_leave_with_parent,
         )  # fmt: skip
 
     def check(self) -> None:
@@ -108,10 +131,20 @@ class Worker:
             process.send_signal(signal.SIGTERM)
         try:
             process.wait(STOP_S)
+        except KeyboardInterrupt:
+            say("stopping at once")
+            process.send_signal(signal.SIGTERM)  # its second one: tasks are killed, jobs given back
+            self._wait_or_kill(process)
         except subprocess.TimeoutExpired:
+            self._wait_or_kill(process, 0.0)
+        self._log.close()
+
+    def _wait_or_kill(self, process: subprocess.Popen[bytes], seconds: float = QUICK_STOP_S) -> None:
+        try:
+            process.wait(seconds)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
             process.kill()
             process.wait()
-        self._log.close()
 
 
 class _progress:
@@ -161,10 +194,14 @@ class _progress:
             self.live.update(view, refresh=True)
             return
         key = (tuple(states.values()), tuple(row.job for row in snapshot.running))
-        if key == self.told and now - self.told_at < PLAIN_EVERY_S:
+        again = key == self.told
+        if again and now - self.told_at < PLAIN_EVERY_S:
             return
         self.told, self.told_at = key, now
         say(head)
+        if again and not snapshot.running:
+            for waiting in [row for row in snapshot.pending if row.exp == self.exp][:1]:
+                say(f"  {waiting.job} is {waiting.state}: {waiting.reason}")
         for row in snapshot.running:
             metric = "" if row.metric is None else f", {metric_text(row)}"
             say(f"  {row.job}: {progress_text(row)}{metric}, {duration(row.elapsed_s)} of {duration(row.time_limit_s)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -302,3 +303,28 @@ def test_ctrl_c_leaves_the_queue_consistent_and_says_how_to_go_on(tmp_path: Path
     flag.touch()
     assert lab("worker", "--until-idle", "--no-notes").returncode == 0
     assert lab("exp", "wait", "last").returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_run_leaves_no_worker_behind(
+    tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOLAB_LOCAL", str(tmp_path / "local"))
+    assert lab("init").returncode == 0
+    Path("toy.yaml").write_text(PROTOCOL.replace("import os,json;", "import os,json,time; time.sleep(300);"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lab", "run", "toy.yaml"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "1 running" in line:
+            break
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == (130 if number == signal.SIGTERM else -9)
+    # The next worker gets the host's lock once the other has left, and its job is in the queue again.
+    paths = LabPaths(str(tmp_path))
+    lock = next((tmp_path / "local").glob("daemon-*.lock"))
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+    assert not any(os.listdir(paths.run(exp)) for exp in os.listdir(paths.run_root))

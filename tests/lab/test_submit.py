@@ -12,6 +12,7 @@ from queuelab import QueueLab
 
 from lab import births, submit
 from lab.errors import LabError, ProtocolErrors, UsageError
+from lab.fsio import RealFs
 from lab.paths import LabPaths
 from lab.tasks import TaskRegistry
 
@@ -68,14 +69,19 @@ def test_a_bad_protocol_queues_nothing(qlab: QueueLab) -> None:
     assert qlab.states() == {} and qlab.queue.exps() == []
 
 
-def test_an_interrupt_after_the_commit_says_how_to_go_on(qlab: QueueLab, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("where", ["births.expand", "fsync_dir"])
+def test_an_interrupt_after_the_commit_says_how_to_go_on(
+    qlab: QueueLab, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
     def interrupted(*args: object) -> int:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(submit.births, "expand", interrupted)
+        target, name = (submit.births, "expand") if where == "births.expand" else (RealFs, "fsync_dir")
+        patch.setattr(target, name, interrupted)
         with pytest.raises(LabError, match="is submitted") as caught:
             send(qlab)
+    assert caught.value.exit_code == 130
     assert caught.value.hint is not None and "lab exp cancel my-thing-" in caught.value.hint
     assert births.expand_all(qlab.actor("host-00000000000000aa"), set()) == 2
 
