@@ -10,7 +10,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -81,7 +81,7 @@ class Loop:
         self.writer = ShardWriter(self.records, config.selfplay["games_per_shard"])
         self.trainer = Trainer(net, TrainConfig(**config.training), seed=config.seed, device=config.device)
         self.averages = Averages()
-        self.window = Window(config.size, config.training["window"])
+        self.window = Window(config.size, config.training["window"], config.threads)
         self._shards_in_window = 0
         if resume is not None:
             self._restore(resume)
@@ -97,9 +97,11 @@ class Loop:
             if complaints := self.health.complaints(telemetry, self.iterations_done + 1):
                 self.report.checkpoint(self._save)
                 raise UnhealthyRun(f"iteration {self.iterations_done + 1}: " + "; ".join(complaints))
-            self.rows_paid = self._train()
+            paid = self._train()
+            strength = self._strength()
+            self.rows_paid = paid
             self.iterations_done += 1
-            self._log_iteration(telemetry)
+            self._log_iteration(telemetry, strength)
             if self.iterations_done < self.config.iterations:
                 self.report.checkpoint(self._save)
         if self.trainer.steps == 0:
@@ -194,7 +196,7 @@ class Loop:
             recalibrate(self.trainer.net, self.window, batch=self.config.training["batch"], seed=seed)
         return paid
 
-    def _log_iteration(self, telemetry: GameTelemetry) -> None:
+    def _log_iteration(self, telemetry: GameTelemetry, strength: dict[str, float]) -> None:
         self.evaluator.load_state(self.trainer.net)
         view = empty_board_view(self.evaluator, self.config.size, self.config.rules)
         values = {
@@ -207,18 +209,21 @@ class Loop:
             **{name: value for name, value in self.averages.values.items() if name.startswith("loss.")},
             **telemetry.summary(),
             **view,
-            **self._strength(),
+            **strength,
         }
         self.history.append(values)
         self.report.log(self.trainer.steps, values)
         self._progress(self.iterations_done, "trained")
 
     def _strength(self) -> dict[str, float]:
-        """Play the net against its untrained self, both with search; nothing if that is off or was interrupted."""
+        """Play the net against its untrained self, both with search; nothing if that is off.
+
+        A stop leaves the iteration undone, so that a resume plays this match again and the curve has no hole.
+        """
         config, evaluation = self.config, self.config.evaluation
         if evaluation is None:
             return {}
-        self._progress(self.iterations_done, "evaluation")
+        self._progress(self.iterations_done + 1, "evaluation")
         player = {"kind": "net", "visits": evaluation["visits"]}
         match = MatchConfig(
             size=config.size,
@@ -233,7 +238,7 @@ class Loop:
             temperature=1.0,
             move_cap=config.selfplay["move_cap"],
             # Other openings after each iteration, and none of the final matches' (those have the plain seed).
-            seed=(config.seed + EVALUATION_SEED * self.iterations_done) % 2**63,
+            seed=(config.seed + EVALUATION_SEED * (self.iterations_done + 1)) % 2**63,
             threads=config.threads,
             walk_threads=config.walk_threads,
             device=config.device,
@@ -241,7 +246,7 @@ class Loop:
         try:
             result = play_match(match, nets=(self.trainer.net, self.initial), should_stop=lambda: self.report.preempted)
         except Preempted:
-            return {}  # the loop stops at its next look, with this iteration done
+            self._preempt()
         black, white = result.tallies()
         games, points = black.games + white.games, black.points + white.points
         low, high = wilson(points, games)
@@ -261,7 +266,7 @@ class Loop:
             metric=None if metric is None else ("loss.total", metric),
         )
 
-    def _preempt(self) -> None:
+    def _preempt(self) -> NoReturn:
         self.report.checkpoint(self._save)
         raise Preempted
 

@@ -219,10 +219,17 @@ def _evaluation_fits(params: Mapping[str, Any]) -> list[Problem]:
     evaluation = params["evaluation"]
     if evaluation is None or is_reference(evaluation) or is_reference(params["size"]):
         return []
-    limit = params["size"] ** 2 // 2
-    if is_reference(evaluation["opening_moves"]) or evaluation["opening_moves"] <= limit:
+    opening, games = evaluation["opening_moves"], params["selfplay"]
+    if is_reference(opening):
         return []
-    return [(("evaluation", "opening_moves"), f"must be at most {limit} on this board (half its points)")]
+    loc, limit = ("evaluation", "opening_moves"), params["size"] ** 2 // 2
+    problems: list[Problem] = []
+    if opening > limit:
+        problems.append((loc, f"must be at most {limit} on this board (half its points)"))
+    cap = None if is_reference(games) or is_reference(games["move_cap"]) else games["move_cap"]
+    if cap is not None and opening >= cap:
+        problems.append((loc, f"must be less than selfplay.move_cap ({cap})"))
+    return problems
 
 
 def _cap_after_opening(params: Mapping[str, Any]) -> list[Problem]:

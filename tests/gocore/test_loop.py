@@ -54,8 +54,9 @@ def test_each_iteration_is_measured_against_the_untrained_net(tmp_path: Path) ->
     assert curve["y"] == ["strength.winrate"] and set(curve["band"]["strength.winrate"]) <= set(lines[0])
 
 
-def test_a_stop_in_the_evaluation_keeps_the_iteration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_in_the_evaluation_leaves_no_hole_in_the_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = tiny_params("loop", evaluation={"pairs": 3, "visits": 2, "opening_moves": 2})
+    loop.run(context(tmp_path / "straight", params))
     stop = StopFlag()
 
     def interrupted(*args: Any, **options: Any) -> None:
@@ -68,8 +69,12 @@ def test_a_stop_in_the_evaluation_keeps_the_iteration(tmp_path: Path, monkeypatc
             loop.run(context(tmp_path / "a", params, stop=stop))
     (checkpoint,) = (tmp_path / "a" / "checkpoint").iterdir()
     loop.run(context(tmp_path / "b", params, resume=checkpoint))
-    lines = [line for line in metric_lines(tmp_path / "b") if "iteration" in line]
-    assert ["strength.games" in line for line in lines] == [False, True]
+    curves = [
+        [line["strength.winrate"] for line in metric_lines(tmp_path / name) if "iteration" in line]
+        for name in ("straight", "b")
+    ]
+    assert curves[0] == curves[1] and len(curves[0]) == 2
+    assert result_of(tmp_path / "b")["checksums"] == result_of(tmp_path / "straight")["checksums"]
 
 
 @pytest.mark.parametrize("looks", [0, 60, 200, 330])

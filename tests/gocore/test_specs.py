@@ -83,6 +83,8 @@ def test_what_the_pool_would_refuse_is_refused_before() -> None:
     match = {"player": {"checkpoint": "n.pt"}, "opponent": {"kind": "random"}}
     assert set(found("match", match | {"opening_moves": 6, "move_cap": 6})) == {"move_cap"}
     assert found("match", match | {"opening_moves": 6, "move_cap": 7}) == {}
+    short = {"selfplay": {"move_cap": 4}, "evaluation": {"opening_moves": 4}}
+    assert set(found("loop", short)) == {"evaluation.opening_moves"}
     assert set(found("selfplay", {"rules": {"komi": 361.5}})) == {"rules.komi"}
     assert set(found("loop", {"training": {"lr": 10**400}})) == {"training.lr"}
 

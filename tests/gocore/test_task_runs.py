@@ -18,7 +18,7 @@ from nets import StopAfter, context, metric_lines, result_of, tiny_params
 from gocore._core import Replay
 from gocore.files import sha256_file, write_atomic
 from gocore.reporting import Preempted
-from gocore.tasks import harness, match, selfplay, train
+from gocore.tasks import harness, loop, match, selfplay, train
 from gocore.tasks.harness import Context, StopFlag, TaskFailure, checked_params, main, run_task
 from gocore.tasks.specs import TASKS
 
@@ -154,7 +154,8 @@ def test_training_replays_games_on_the_jobs_threads(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("gocore.replay.Replay", replay)
     records = str(tmp_path / "play" / "artifacts" / "records")
     train.run(context(tmp_path / "train", tiny_params("train", records=records, threads=2)))
-    assert seen == [2]
+    loop.run(context(tmp_path / "loop", tiny_params("loop", threads=3)))
+    assert seen == [2, 3]
 
 
 def test_match_resumes_to_the_same_pairs(tmp_path: Path) -> None:
