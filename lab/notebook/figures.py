@@ -50,7 +50,10 @@ class Bar:
 
 
 def draw_curves(name: str, spec: Mapping[str, Any], curves: Sequence[Curve], salt: str) -> Figure | None:
-    """Draw one panel per named series (their scales differ); runs of several seeds thin, their mean thick."""
+    """Draw a curve's series: one panel each (their scales differ), or all in one frame where the task says so.
+
+    Runs of several seeds are thin, their mean thick; a single run gets its interval shaded.
+    """
     x_name = str(spec.get("x", "step"))
     raw_names = spec.get("y", [])
     y_names = [raw_names] if isinstance(raw_names, str) else [str(item) for item in raw_names]
@@ -58,45 +61,80 @@ def draw_curves(name: str, spec: Mapping[str, Any], curves: Sequence[Curve], sal
     drawn = [y for y, per_arm in columns.items() if any(per_arm)]
     if not drawn:
         return None
+    labels, bands = _table(spec.get("labels")), _table(spec.get("band"))
     title = str(spec.get("title") or "Learning curve")
-    panels_wide = min(3, len(drawn))
-    panels_high = math.ceil(len(drawn) / panels_wide)
+    same_axis = spec.get("same_axis") is True
+    together = same_axis and len(curves) == 1 and len(drawn) > 1
+    panels = 1 if together else len(drawn)
+    panels_wide = min(3, panels)
+    panels_high = math.ceil(panels / panels_wide)
     most_points = max(len(points) for y in drawn for points in columns[y])
     with figure_theme(salt) as plt:
         size = (3.2 * panels_wide if panels_wide > 1 else 5.2, 2.7 * panels_high)
-        figure, axes = plt.subplots(panels_high, panels_wide, figsize=size, squeeze=False, sharex=True)
+        figure, axes = plt.subplots(
+            panels_high, panels_wide, figsize=size, squeeze=False, sharex=True, sharey=same_axis
+        )
         flat = list(axes.flat)
         for index, y in enumerate(drawn):
-            _panel(flat[index], y, columns[y], curves, index, len(drawn) > 1)
-            flat[index].set_xlabel(str(spec.get("xlabel") or x_name))
+            ax = flat[0 if together else index]
+            if panels > 1:
+                ax.set_title(str(labels.get(y) or y), fontsize=9)
+            _panel(ax, columns[y], curves, index, str(labels.get(y) or y) if together else None)
+            if len(curves) == 1:
+                _shade(ax, curves[0].rows, x_name, bands.get(y), index)
+            ax.set_xlabel(str(spec.get("xlabel") or x_name))
         if len(drawn) == 1 or spec.get("ylabel"):
-            flat[0].set_ylabel(str(spec.get("ylabel") or drawn[0]))
-        for unused in flat[len(drawn) :]:
+            flat[0].set_ylabel(str(spec.get("ylabel") or labels.get(drawn[0]) or drawn[0]))
+        for unused in flat[panels:]:
             unused.set_visible(False)
-        handles, labels = flat[0].get_legend_handles_labels()
+        handles, legend = flat[0].get_legend_handles_labels()
         if handles:
-            figure.legend(handles, labels, loc="outside upper center", ncols=min(4, len(handles)))
+            figure.legend(handles, legend, loc="outside upper center", ncols=min(4, len(handles)))
         svg, png = save(figure)
     runs = len(curves)
-    caption = f"{title}: {', '.join(drawn)} over {spec.get('xlabel') or x_name}; "
+    caption = f"{title}: {', '.join(str(labels.get(y) or y) for y in drawn)} over {spec.get('xlabel') or x_name}; "
     caption += f"n = {runs} {'run' if runs == 1 else 'runs'}, up to {most_points} points each"
     caption += "." if runs == 1 else "; thin lines are the runs, thick ones the mean of an arm's seeds."
-    return Figure(name, title, caption, svg, png, _curves_csv(x_name, drawn, curves))
+    if runs == 1 and any(y in bands for y in drawn):
+        caption += " Shaded: the 95 % interval of each point."
+    return Figure(name, title, caption, svg, png, _curves_csv(x_name, [*drawn, *_ends(bands, drawn)], curves))
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _ends(bands: Mapping[str, Any], drawn: Sequence[str]) -> list[str]:
+    """The names of the interval ends of the drawn series, for the data beside the figure."""
+    pairs = [bands[y] for y in drawn if y in bands]
+    return [str(name) for pair in pairs if isinstance(pair, list) and len(pair) == 2 for name in pair]
+
+
+def _shade(ax: Any, rows: Sequence[Mapping[str, float]], x_name: str, band: Any, index: int) -> None:
+    """Shade between two named series of one run: the interval of each of its points."""
+    if not (isinstance(band, list) and len(band) == 2):
+        return
+    low, high = (dict(_points(rows, x_name, str(end))) for end in band)
+    xs = sorted(set(low) & set(high))
+    if not xs:
+        return
+    lows, highs = [low[x] for x in xs], [high[x] for x in xs]
+    ax.fill_between(xs, lows, highs, color=style(index)["color"], alpha=0.18, linewidth=0)
+    if min(lows) >= 0 and max(highs) <= 1:  # a rate: show the whole of its range
+        ax.set_ylim(-0.03, 1.03)
 
 
 def _panel(
-    ax: Any, y: str, per_run: list[list[tuple[float, float]]], curves: Sequence[Curve], index: int, titled: bool
+    ax: Any, per_run: list[list[tuple[float, float]]], curves: Sequence[Curve], index: int, name: str | None
 ) -> None:
     """Draw one series: a single run with its points, or each group's runs thin and their mean thick."""
-    if titled:
-        ax.set_title(y)
     groups = list(dict.fromkeys(curve.group for curve in curves))
     for number, group in enumerate(groups):
         runs = [points for curve, points in zip(curves, per_run, strict=True) if curve.group == group and points]
         if not runs:
             continue
         look = style(index if len(groups) == 1 else number)
-        label = (group or "all runs") if len(groups) > 1 else None
+        label = (group or "all runs") if len(groups) > 1 else name
         if len(runs) == 1:
             xs, ys = zip(*runs[0], strict=True)
             look["marker"] = look["marker"] if len(xs) <= 40 else None
@@ -185,7 +223,7 @@ def draw_times(name: str, bars: Sequence[Bar], salt: str) -> Figure | None:
         figure, ax = plt.subplots(figsize=(6.4, 1.0 + 0.34 * len(bars)))
         for index, bar in enumerate(bars):
             ax.barh(-index, bar.wall_s / scale, left=bar.start_s / scale, height=0.62, color=COLOURS[0])
-            text = f"{bar.wall_s / scale:.3g} wall, {bar.cpu_s / scale:.3g} CPU"
+            text = f"{bar.wall_s / scale:.2f} wall, {bar.cpu_s / scale:.2f} CPU"
             centre = (bar.start_s + bar.wall_s / 2) / end
             # Beside the bar, on the side with more room.
             if centre <= 0.5:

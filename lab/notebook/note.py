@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.conditions import parse_condition
 from lab.fsio import Fs, ensure_dir, replace
-from lab.notebook import sections
+from lab.notebook import provenance, sections
 from lab.notebook.figures import Bar, Curve, Figure, draw_curves, draw_times, draw_winrates, slug
 from lab.notebook.index import front_matter, parse_front_matter, render_index
 from lab.notebook.regions import FRONT, Block, author, generated, merge
@@ -22,7 +22,8 @@ from lab.verdict import PENDING, Verdict, judge
 
 __all__ = ["Built", "build_index", "build_note"]
 
-MAX_SAMPLES = 6
+MAX_SAMPLES = 40
+SHOWN_SAMPLES = 1  # of each job; the others are links
 MAX_DRAWN_MATCHES = 24
 MAX_SAMPLE_BYTES = 1 << 20
 # Transitions of a plan that goes well, in the words of JobState; a submit has neither.
@@ -170,8 +171,8 @@ def _blocks(
         "created": manifest.get("created"),
         "started": started or None,
         "finished": finished or None,
-        "cost": sections.costs(source),
-        "cost_text": sections.cost_text(source),
+        "cost": provenance.costs(source),
+        "cost_text": provenance.cost_text(source),
     }
     return [
         generated(FRONT, front_matter(front)),
@@ -185,8 +186,8 @@ def _blocks(
         author("interpretation", _INTERPRETATION),
         author("next", _NEXT),
         generated("samples", sections.samples(copied)),
-        generated("provenance", sections.provenance(source)),
-        generated("cost", sections.cost(source)),
+        generated("provenance", provenance.provenance(source)),
+        generated("cost", provenance.cost(source)),
         author("amendments", _AMENDMENTS),
     ]
 
@@ -232,11 +233,14 @@ def _figures(fs: Fs, source: NoteSource, warnings: list[str]) -> list[Figure]:
         ("\n".join(part for part in (match.player, f"against {match.opponent}", attempt.variant) if part), match)
         for attempt, match in matches[:MAX_DRAWN_MATCHES]
     ]
+    judged = source.metrics_by_step()
     bounds = {}
     for index, (attempt, _) in enumerate(matches[:MAX_DRAWN_MATCHES]):
         for text in rule.get("accept") or ():
             condition = _condition(text)
-            if condition and condition.step == attempt.step and condition.metric == "winrate":
+            # A line stands for a bound of this very rate: the job's only match, a job that is judged, its lower end.
+            fits = condition and condition.step == attempt.step and attempt.job in judged.get(attempt.step, {})
+            if fits and len(attempt.matches) == 1 and (condition.metric, condition.field) == ("winrate", "ci_low"):
                 bounds[index] = condition.bound
     drawn.append(_safely(warnings, draw_winrates, "winrates", labelled, bounds, source.exp))
     drawn.append(_safely(warnings, draw_times, "times", _bars(source), source.exp))
@@ -293,6 +297,9 @@ def _samples(fs: Fs, source: NoteSource, warnings: list[str]) -> list[tuple[str,
                 warnings.append(f"{path}: sample left out: {error}")
                 continue
             shown = {key: line.properties[key] for key in ("PB", "PW", "RE") if key in line.properties}
+            if index >= SHOWN_SAMPLES:
+                found.append((str(raw.get("title") or f"game {index + 1}"), f"{attempt.job}-{index + 1}.sgf", data, []))
+                continue
             text = [f"Black: {shown.get('PB', '?')}   White: {shown.get('PW', '?')}   result: {shown.get('RE', '?')}"]
             text += ["", *moves_text(line)]
             if isinstance(raw.get("text"), str):  # a task may add a picture of the final position

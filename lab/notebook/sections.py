@@ -2,96 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from lab.notebook.figures import Figure
 from lab.notebook.source import Attempt, NoteSource
-from lab.stats import Interval, MatchCount, Metric, elo_interval
-from lab.units import format_duration, format_size
+from lab.notebook.words import elo_text, metric_text, number, percent, rate_text, table
+from lab.stats import MatchCount
+from lab.units import format_duration
 from lab.verdict import PENDING, Outcome, Verdict
 
 __all__ = [
-    "cost",
-    "cost_text",
-    "costs",
     "decision",
     "figures",
     "finding",
     "head",
     "health",
     "protocol",
-    "provenance",
     "question",
     "results",
     "samples",
 ]
 
 MAX_TABLE_ROWS = 60
-MAX_ARTIFACTS = 40
-MAX_COMMAND_CHARS = 200
 MAX_TOLD_OUTCOMES = 2
-
-
-# --- numbers in words ----------------------------------------------------------------------------
-
-
-def number(value: float) -> str:
-    """A number with four significant digits, and no exponent where none is needed."""
-    if math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if float(value).is_integer() and abs(value) < 1e12:
-        return f"{int(value):,}".replace(",", " ")
-    return f"{value:.4g}"
-
-
-def percent(value: float) -> str:
-    return "–" if math.isnan(value) else f"{100 * value:.1f} %"
-
-
-def rate_text(rate: Interval) -> str:
-    """A rate with its interval, and nothing pretended about no games."""
-    if not rate.n:
-        return "no games"
-    return f"{percent(rate.value)} ({percent(rate.low)[:-2]} to {percent(rate.high)})"
-
-
-def elo_text(rate: Interval) -> str:
-    """The Elo difference with its interval; one-sided where no game was lost (or won)."""
-    if not rate.n:
-        return "–"
-    value, low, high = elo_interval(rate)
-    if math.isinf(value):
-        return f"> {low:+.0f}" if value > 0 else f"< {high:+.0f}"
-    return f"{value:+.0f} ({low:+.0f} to {high:+.0f})"
-
-
-def metric_text(metric: Metric, name: str = "") -> str:
-    """A metric with its interval and n, as far as they are known."""
-    show = percent if "winrate" in name or name.endswith("_rate") else number
-    text = {"lower": "at least ", "upper": "at most "}.get(metric.bound, "") + show(metric.value)
-    extra = []
-    if metric.ci_low is not None and metric.ci_high is not None:
-        extra.append(f"95 % interval {show(metric.ci_low)} to {show(metric.ci_high)}")
-    if metric.n is not None:
-        extra.append(f"n = {metric.n}")
-    return f"{text} ({', '.join(extra)})" if extra else text
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    """A markdown table; cells cannot break it."""
-
-    def line(cells: Sequence[Any]) -> str:
-        return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
-
-    return [line(header), "|" + "---|" * len(header), *(line(row) for row in rows)]
-
-
-# --- the sections --------------------------------------------------------------------------------
 
 
 def finding(source: NoteSource, verdict: Verdict) -> str:
@@ -306,107 +239,13 @@ def health(source: NoteSource, verdict: Verdict, problems: Sequence[str]) -> lis
 
 
 def samples(copied: Sequence[tuple[str, str, Sequence[str]]]) -> list[str]:
-    """`copied`: (title, file in the experiment's folder, lines of text for it)."""
+    """`copied`: (title, file in the experiment's folder, lines of text for it; none where the link is enough)."""
     lines = ["## Sample games"]
+    listed = False
     for title, path, text in copied:
-        lines += ["", f"[{title}]({path})"]
         if text:
-            lines += ["", "```text", *(line.replace("```", "'''") for line in text), "```"]
+            lines += ["", f"[{title}]({path})", "", "```text", *(line.replace("```", "'''") for line in text), "```"]
+        else:
+            lines += [*([] if listed else [""]), f"- [{title}]({path})"]
+        listed = not text
     return lines if copied else [*lines, "", "None."]
-
-
-def provenance(source: NoteSource) -> list[str]:
-    manifest = source.manifest
-    code = manifest.get("code") or {}
-    lines = ["## Provenance", ""]
-    if code:
-        dirty = "with uncommitted changes, which are in the snapshot" if code.get("dirty") else "clean working tree"
-        lines.append(f"- Code snapshot `{code.get('id')}`: commit `{code.get('commit') or '–'}`, {dirty}.")
-    else:
-        lines.append("- Code: not frozen (the lab's folder is no git repository); the installed version ran.")
-    lines.append(f"- Protocol sha256 `{manifest.get('protocol_sha256', '–')}`.")
-    lines.append(f"- Submitted {manifest.get('created', '?')} by {manifest.get('submitted_by') or '?'}.")
-    seeds = sorted({job["seed"] for job in source.jobs if "seed" in job})
-    lines.append(f"- Seeds: {', '.join(str(seed) for seed in seeds) or '–'}.")
-    for text, names in _grouped(source.attempts, _environment):
-        lines.append(f"- {text} ({names}).")
-    if source.protocol_path:
-        lines += ["", "To run it again:", "", "```sh", f"lab submit results/{source.exp}/{source.protocol_path}", "```"]
-    commands = [
-        (f"`{attempt.job}`", f"[`{attempt.relative}`]({attempt.relative}/)", f"`{_command(attempt)}`")
-        for attempt in source.attempts
-    ]
-    if commands:
-        lines += ["", *table(("Job", "Accepted attempt", "Command"), commands[:MAX_TABLE_ROWS])]
-    rows = [
-        (f"`{attempt.relative}/{name}`", format_size(int(entry.get("bytes", 0))), f"`{entry.get('sha256', '')}`")
-        for attempt in source.attempts
-        for name, entry in sorted(attempt.files.items())
-        if name.startswith("out/artifacts/")
-    ]
-    if rows:
-        lines += ["", *table(("Artifact", "Size", "sha256"), rows[:MAX_ARTIFACTS])]
-        if len(rows) > MAX_ARTIFACTS:
-            lines += ["", f"{len(rows) - MAX_ARTIFACTS} more are in the attempts' manifest.json."]
-    return lines
-
-
-def _environment(attempt: Attempt) -> str:
-    result = attempt.result
-    versions: Any = result.get("versions") if isinstance(result.get("versions"), Mapping) else {}
-    info: Any = attempt.task.get("info") if isinstance(attempt.task.get("info"), Mapping) else {}
-    # Version-like facts that only the task knows (torch, device) come from its own result.
-    known = {**versions, **{key: value for key, value in info.items() if key in ("torch", "numpy", "device", "gocore")}}
-    parts = [f"Host {str(result.get('inc', '?'))[:-17] or '?'}"]
-    parts += [str(result[key]) for key in ("platform", "cpu_model") if result.get(key)]
-    parts += [f"{key} {value}" for key, value in sorted(known.items()) if value]
-    gpus = result.get("gpus") or []
-    parts.append(f"{len(gpus)} GPU" + ("s" if len(gpus) != 1 else "") if gpus else "no GPU")
-    return ", ".join(parts)
-
-
-def _grouped(attempts: Sequence[Attempt], key: Any) -> list[tuple[str, str]]:
-    groups: dict[str, list[str]] = {}
-    for attempt in attempts:
-        groups.setdefault(key(attempt), []).append(attempt.label)
-    return [(text, ", ".join(names[:6]) + (" …" if len(names) > 6 else "")) for text, names in groups.items()]
-
-
-def _command(attempt: Attempt) -> str:
-    argv = attempt.result.get("argv") or []
-    text = " ".join(str(part) for part in argv) if isinstance(argv, list) else json.dumps(argv)
-    # A whole script on the command line would drown the table; result.json has every word.
-    return text if len(text) <= MAX_COMMAND_CHARS else text[:MAX_COMMAND_CHARS] + " …"
-
-
-def costs(source: NoteSource) -> dict[str, float]:
-    """The accepted attempts' cost: summed job wall time, CPU time, GPU time, and the span from first start to end."""
-    wall = sum(attempt.number("wall_s") for attempt in source.attempts)
-    cpu = sum(attempt.number("cpu_s") for attempt in source.attempts)
-    gpu = sum(attempt.number("wall_s") * len(attempt.result.get("gpus") or ()) for attempt in source.attempts)
-    return {"wall_s": round(wall, 3), "cpu_s": round(cpu, 3), "gpu_s": round(gpu, 3)}
-
-
-def cost_text(source: NoteSource) -> str:
-    spent = costs(source)
-    text = f"{format_duration(spent['wall_s'])} wall, {format_duration(spent['cpu_s'])} CPU"
-    return text + (f", {format_duration(spent['gpu_s'])} GPU" if spent["gpu_s"] else ", no GPU")
-
-
-def cost(source: NoteSource) -> list[str]:
-    lines = ["## Cost", ""]
-    rows = [
-        (
-            f"`{attempt.job}`",
-            format_duration(attempt.number("wall_s")),
-            format_duration(attempt.number("cpu_s")),
-            format_duration(attempt.number("wall_s") * len(attempt.result.get("gpus") or ())),
-            format_size(int(attempt.number("max_rss_bytes"))),
-        )
-        for attempt in source.attempts[:MAX_TABLE_ROWS]
-    ]
-    spent = costs(source)
-    total = ("**all**", *(format_duration(spent[key]) for key in ("wall_s", "cpu_s", "gpu_s")), "–")
-    lines += table(("Job", "Wall time", "CPU time", "GPU time", "Peak memory"), [*rows, total])
-    lines += ["", "Accepted attempts only; attempts that were lost or failed are listed under Deviations."]
-    return lines

@@ -36,6 +36,8 @@ class Attempt:
     result: Mapping[str, Any]  # the lab's result.json
     files: Mapping[str, Mapping[str, Any]]  # the manifest: name -> bytes, sha256
     several_seeds: bool = False  # whether the experiment runs this step with more than one seed
+    repetition: int = 0  # of a step with `repeat`, from 1; 0 if the step has none
+    shard: int | None = None  # of a step with `shards`
 
     @property
     def task(self) -> Mapping[str, Any]:
@@ -61,12 +63,14 @@ class Attempt:
     def label(self) -> str:
         """The job in words: its step, and its arm and seed if there are several."""
         seed = f"seed={self.seed}" if self.several_seeds else ""
-        return " ".join(part for part in (self.step, self.group, seed) if part)
+        shard = "" if self.shard is None else f"shard={self.shard}"
+        return " ".join(part for part in (self.step, self.group, seed, shard) if part)
 
     @property
     def group(self) -> str:
-        """The arm without the seed: runs of one group differ by chance only."""
-        return " ".join(f"{key}={value}" for key, value in sorted(self.arm.items()) if key != "seed")
+        """The arm without the seed, and the repetition: runs of one group differ by chance only."""
+        parts = [f"{key}={value}" for key, value in sorted(self.arm.items()) if key != "seed"]
+        return " ".join([*parts, *([f"repeat={self.repetition}"] if self.repetition else [])])
 
     @property
     def variant(self) -> str:
@@ -116,8 +120,12 @@ class NoteSource:
         return "failed" if self.missing else "done"
 
     def metrics_by_step(self) -> dict[str, dict[str, dict[str, Metric]]]:
+        """What the decision rule looks at: of a step with `repeat` only the last repetition, its outcome."""
         by_step: dict[str, dict[str, dict[str, Metric]]] = {}
+        last = {step: max(numbers) for step, numbers in _numbers(self.jobs, "repetition", 1).items()}
         for attempt in self.attempts:
+            if attempt.repetition and attempt.repetition < last[attempt.step]:
+                continue
             by_step.setdefault(attempt.step, {})[attempt.job] = attempt.metrics
         return by_step
 
@@ -154,6 +162,7 @@ def read_source(fs: Fs, paths: LabPaths, exp: str) -> NoteSource:
 
 def _read_attempts(fs: Fs, paths: LabPaths, source: NoteSource) -> None:
     """Read what done/ accepted, in the manifest's order; a damaged result is a problem of the note, not a crash."""
+    repetitions, shards = _numbers(source.jobs, "repetition", 1), _numbers(source.jobs, "shard", 0)
     for job in source.jobs:
         state = source.states.get(str(job["job"]))
         if state is None or state[0] is not JobState.done or state[1].inc is None:
@@ -171,8 +180,28 @@ def _read_attempts(fs: Fs, paths: LabPaths, source: NoteSource) -> None:
         step, arm, seed = str(job["step"]), job.get("arm") or {}, int(job.get("seed") or 0)
         seeds = len({other.get("seed") for other in source.jobs if other.get("step") == step}) > 1
         source.attempts.append(
-            Attempt(token.job, step, arm, seed, found.folder, relative, found.result, found.files, seeds)
+            Attempt(
+                token.job,
+                step,
+                arm,
+                seed,
+                found.folder,
+                relative,
+                found.result,
+                found.files,
+                seeds,
+                int(job.get("repetition") or 1) if len(repetitions[step]) > 1 else 0,
+                int(job.get("shard") or 0) if len(shards[step]) > 1 else None,
+            )
         )
+
+
+def _numbers(jobs: Sequence[Mapping[str, Any]], key: str, default: int) -> dict[str, set[int]]:
+    """The repetitions or shards that each step has."""
+    found: dict[str, set[int]] = {}
+    for job in jobs:
+        found.setdefault(str(job.get("step")), set()).add(int(job.get(key) or default))
+    return found
 
 
 def read_events(fs: Fs, paths: LabPaths, exp: str) -> list[dict[str, Any]]:

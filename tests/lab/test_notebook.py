@@ -12,9 +12,11 @@ from labfiles import EXP, FS, LEARN, RANDOM, UNTRAINED
 
 from lab.errors import NotFound
 from lab.notebook import build_note
+from lab.notebook.figures import Curve, Figure, draw_curves
 from lab.notebook.index import front_matter, parse_front_matter
 from lab.notebook.regions import FRONT, author, generated, merge, neutral, render
 from lab.notebook.samples import main_line, moves_text
+from lab.notebook.words import number
 from lab.paths import LabPaths
 from lab.stats import read_match
 
@@ -307,3 +309,46 @@ def test_a_sweeps_curve_keeps_every_run_in_its_data(tmp_path: Path) -> None:
     assert {row.split(",")[0] for row in rows[1:]} == {f"search={a} seed={s}" for a in "ab" for s in (1, 2)}
     assert len(rows) == 1 + 4 * 12
     assert "n = 4 runs" in Path(built.path).read_text()
+
+
+ROWS = [{"iteration": i, "rate": i / 10, "low": i / 20, "high": i / 5, "other": 1 - i / 10} for i in range(1, 5)]
+
+
+def curve_figure(rows_of: list[list[dict[str, float]]], **spec: object) -> Figure:
+    runs = [Curve(f"seed={i}", "", rows) for i, rows in enumerate(rows_of, 1)]
+    drawn = draw_curves("strength", {"title": "Strength", "x": "iteration", **spec}, runs, "salt")
+    assert drawn is not None
+    return drawn
+
+
+def test_a_curve_speaks_in_its_labels_and_shades_its_interval() -> None:
+    plain = curve_figure([ROWS], y=["rate"])
+    named = curve_figure([ROWS], y=["rate"], labels={"rate": "win rate"}, band={"rate": ["low", "high"]})
+    assert named.caption.startswith("Strength: win rate over iteration") and "95 % interval" in named.caption
+    assert "interval" not in plain.caption and plain.svg != named.svg
+    assert named.csv.splitlines()[0] == "run,iteration,rate,low,high"
+
+
+def test_series_of_one_unit_share_a_frame() -> None:
+    def frames(figure: Figure) -> int:
+        return figure.svg.count(b'id="axes_')
+
+    both = ["rate", "other"]
+    assert frames(curve_figure([ROWS], y=both)) == 2
+    assert frames(curve_figure([ROWS], y=both, same_axis=True)) == 1
+    assert frames(curve_figure([ROWS, ROWS], y=both, same_axis=True)) == 2  # with several runs, side by side
+
+
+@pytest.mark.parametrize("odd", [{"band": {"rate": "low"}}, {"band": ["low"]}, {"labels": 3}, {"same_axis": "no"}])
+def test_odd_curve_extras_are_ignored(odd: dict[str, object]) -> None:
+    assert curve_figure([ROWS], y=["rate"], **odd).png
+
+
+def test_numbers_in_words() -> None:
+    assert [number(v) for v in (11731.4, 0.41987, 256.0, 1_485_000, 2.5e13)] == [
+        "11 731",
+        "0.4199",
+        "256",
+        "1 485 000",
+        "2.5e+13",
+    ]
