@@ -13,6 +13,7 @@ from gocore.files import append_line, link_or_copy, sha256_bytes, sha256_file, w
 from gocore.types import FloatArray, Json, PathLike
 
 MANIFEST = "manifest.jsonl"
+_ENTRY = {"path": str, "sha256": str, "games": int, "rows": int, "first_game": int}  # what readers rely on
 
 
 class ShardWriter:
@@ -88,7 +89,12 @@ def read_manifest(folder: PathLike) -> list[Json]:
     for number, line in enumerate(text.split(b"\n")[:-1], 1):
         try:
             entry = json.loads(line)
-            entries.append({key: entry[key] for key in ("path", "sha256", "games", "rows")} | entry)
+            for key, kind in _ENTRY.items():
+                if type(entry[key]) is not kind:
+                    raise ValueError(f"{key} is {entry[key]!r}")
+            if Path(entry["path"]).name != entry["path"]:
+                raise ValueError(f"{entry['path']!r} is not in this folder")
+            entries.append(entry)
         except (ValueError, KeyError, TypeError) as error:
             raise RecordError(f"{path}:{number}: not a shard's entry ({error})") from error
     return entries

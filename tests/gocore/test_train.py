@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from pathlib import Path
 
@@ -182,6 +183,10 @@ def test_damaged_shards_are_refused_with_their_path(tmp_path: Path, records: lis
     (tmp_path / "manifest.jsonl").write_text("{}\n")
     with pytest.raises(RecordError, match=r"manifest\.jsonl:1"):
         read_manifest(tmp_path)
+    for key, value in (("path", 3), ("path", "../shard-00000000.rec"), ("games", "8"), ("rows", None), ("sha256", 1)):
+        (tmp_path / "manifest.jsonl").write_text(json.dumps(writer.entries[0] | {key: value}) + "\n")
+        with pytest.raises(RecordError, match=r"manifest\.jsonl:1: not a shard's entry"):
+            Window(SIZE, 0).add_folder(tmp_path)
     with pytest.raises(RecordError, match="somewhere: game 1"):
         Window(SIZE, 0).add([records[0], records[1][:-3]], "somewhere")
     assert write_shard(records[:8]) == good
