@@ -9,7 +9,8 @@ from lab.fsio import Fs, dump_json
 from lab.units import utc_now_text
 
 if TYPE_CHECKING:
-    from lab.daemon import Daemon, Task
+    from lab.daemon import Daemon
+    from lab.held import Task
 
 PROGRESS_LIMIT_BYTES = 1 << 16
 

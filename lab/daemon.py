@@ -3,68 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from lab import attempt, results
 from lab.beats import compose
 from lab.errors import CorruptFile, LabError
-from lab.executors import EXIT_BAD_PARAMETERS, EXIT_DONE, EXIT_PREEMPTED, Executor, Exit, Launch
+from lab.executors import EXIT_BAD_PARAMETERS, EXIT_DONE, EXIT_PREEMPTED, Executor, Exit
 from lab.fsio import dump_json, ensure_dir, replace
 from lab.gpus import GpuPool
+from lab.held import Chore, Code, Task, passing
 from lab.host import Capacity
 from lab.janitor import Janitor
-from lab.job import JobSpec, JobState
+from lab.job import JobState
 from lab.matching import choose
 from lab.queue import Queue
 from lab.token import Token
 
 CLAIMS_PER_LOOK = 64
-PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.ENOTCONN, errno.EHOSTDOWN)
-
-
-def _passing(error: Exception) -> bool:
-    """Whether an error is one of an outage, after which the same thing may succeed. A full disk is not."""
-    return isinstance(error, OSError) and error.errno in PASSING
-
-
-class Code(Protocol):
-    """Code snapshots on this host. `ready` never blocks: the folder, None while it is made, or LabError."""
-
-    def ready(self, code_id: str) -> str | None: ...
-
-
-class Chore(Protocol):
-    """Something else a daemon does for the lab (inbox, notes)."""
-
-    def look(self) -> bool:
-        """Do a little; True while there is more to do."""
-
-    def ended(self, exp: str) -> None:
-        """A job of that experiment came to its end here."""
-
-
-@dataclass
-class Task:
-    """One token this daemon holds."""
-
-    token: Token
-    spec: JobSpec
-    launch: Launch | None = None
-    started_mono: float = 0.0
-    started_wall: float = 0.0
-    stop: str = ""  # why it was told to end: "time limit", "cancelled", "draining", "fenced"
-    exit: Exit | None = None
-    ended_mono: float = 0.0
-    broken: str = ""  # why it cannot be started or committed
-    passing: bool = False  # and that is the share's fault, not the job's
-
-    @property
-    def running(self) -> bool:
-        return self.launch is not None and self.exit is None
 
 
 class Daemon:
@@ -319,7 +276,7 @@ class Daemon:
             self.queue.log(f"{spec.job}: started (attempt g{task.token.g})")
         except (OSError, LabError) as error:
             task.broken = f"cannot start: {error}"
-            task.passing = _passing(error)
+            task.passing = passing(error)
             final = isinstance(error, attempt.Unbindable)
             task.exit = Exit(EXIT_BAD_PARAMETERS if final else 1)
             self._guard("settle", lambda: self._settle(task))
@@ -404,7 +361,7 @@ class Daemon:
         try:
             results.finish(self.queue.fs, task.launch.attempt_dir, record, self._tick)
         except (OSError, CorruptFile) as error:
-            if _passing(error) and self._clock.monotonic() - task.ended_mono < self._lease.fence_after_s:
+            if passing(error) and self._clock.monotonic() - task.ended_mono < self._lease.fence_after_s:
                 raise  # the share may come back: tried again at the next look
             task.broken = f"cannot commit its result: {error}"
             self.queue.log(f"{task.spec.job}: {task.broken}")
