@@ -56,11 +56,11 @@ def check(data: Any, registry: TaskRegistry) -> list[Finding]:
         found += _check_kind(step)
     sound = _check_graph(steps, by_id, keys, found)
     dims = step_dims([(s.id, [n for n in s.needs if n in by_id], s.gather) for s in by_id.values()], keys or [])
-    tasks = {step.id: _task(step, registry, found) for step in steps}
+    tasks = {step.at: _task(step, registry, found) for step in steps}  # by place: an id may be there twice
     for step in steps:
         wrong_refs = list(_check_refs(step, by_id, keys, dims, tasks))
         found += wrong_refs
-        spec = tasks[step.id]
+        spec = tasks[step.at]
         if spec is not None:
             # A text that is a wrong reference is not also a wrong number.
             told = {finding.loc for finding in wrong_refs}
@@ -219,7 +219,7 @@ def _check_refs(
     by_id: Mapping[str, _Step],
     keys: list[str] | None,
     dims: Mapping[str, list[str]],
-    tasks: Mapping[str, TaskSpec | None],
+    tasks: Mapping[int, TaskSpec | None],
 ) -> Iterator[Finding]:
     reach = _ancestors(step, by_id)
     for place in ("with", "run"):
@@ -227,7 +227,8 @@ def _check_refs(
             if isinstance(ref, RefError):
                 message: str | None = str(ref)
             elif ref.kind == "sweep":
-                message = _sweep_ref(ref, step, keys, dims)
+                # Only the first of two steps with one id has its place in the graph.
+                message = _sweep_ref(ref, step, keys, dims if by_id.get(step.id) is step else {})
             elif ref.kind == "previous":
                 message = _previous_ref(ref, step, whole, tasks)
             elif ref.kind == "steps":
@@ -254,7 +255,7 @@ def _there_is(names: list[str]) -> str:
     return f"; there {'is' if len(names) == 1 else 'are'} {', '.join(names)}" if names else ""
 
 
-def _previous_ref(ref: Ref, step: _Step, whole: bool, tasks: Mapping[str, TaskSpec | None]) -> str | None:
+def _previous_ref(ref: Ref, step: _Step, whole: bool, tasks: Mapping[int, TaskSpec | None]) -> str | None:
     if not isinstance(step.raw.get("repeat"), int):
         return f"{ref.text}: step {step.id!r} has no `repeat:`"
     if not whole:
@@ -263,7 +264,7 @@ def _previous_ref(ref: Ref, step: _Step, whole: bool, tasks: Mapping[str, TaskSp
 
 
 def _step_ref(
-    ref: Ref, step: _Step, by_id: Mapping[str, _Step], reach: set[str], tasks: Mapping[str, TaskSpec | None]
+    ref: Ref, step: _Step, by_id: Mapping[str, _Step], reach: set[str], tasks: Mapping[int, TaskSpec | None]
 ) -> str | None:
     if ref.step not in by_id:
         return f"{ref.text}: there is no step {ref.step!r}{near(ref.step, by_id)}"
@@ -272,16 +273,16 @@ def _step_ref(
     return _unknown_name(ref, by_id[ref.step], tasks)
 
 
-def _unknown_name(ref: Ref, source: _Step, tasks: Mapping[str, TaskSpec | None]) -> str | None:
+def _unknown_name(ref: Ref, source: _Step, tasks: Mapping[int, TaskSpec | None]) -> str | None:
     known = _names_of(source, ref.what, tasks)
     if known is None or ref.name in known:
         return None
     return f"{ref.text}: {_has_no(source, ref.what.removesuffix('s'), ref.name, known)}"
 
 
-def _names_of(step: _Step, what: str, tasks: Mapping[str, TaskSpec | None]) -> list[str] | None:
+def _names_of(step: _Step, what: str, tasks: Mapping[int, TaskSpec | None]) -> list[str] | None:
     """The artifacts or metrics a step declares; None if that cannot be known."""
-    spec = tasks.get(step.id)
+    spec = tasks.get(step.at)
     if spec is not None:
         return list(getattr(spec, what))
     return _texts(step.raw.get(what)) if "run" in step.raw and "task" not in step.raw else None
@@ -333,7 +334,7 @@ def _resolver(step: _Step, arm: Arm) -> Callable[[Ref], Any]:
 
 
 def _check_decision(
-    decision: Any, by_id: Mapping[str, _Step], tasks: Mapping[str, TaskSpec | None]
+    decision: Any, by_id: Mapping[str, _Step], tasks: Mapping[int, TaskSpec | None]
 ) -> Iterator[Finding]:
     if not isinstance(decision, dict):
         return

@@ -224,3 +224,24 @@ def test_a_good_protocol_keeps_what_was_written() -> None:
     protocol = load(sweep={"seeds": 2}, resources={"cpus": 2, "memory": "2GiB"})
     assert protocol.sweep.seeds == 2
     assert protocol.to_dict()["resources"]["memory"] == "2GiB"
+
+
+def test_each_of_two_steps_with_one_id_is_checked_on_its_own() -> None:
+    text = """\
+version: 1
+title: T
+question: Q?
+hypothesis: H.
+sweep: {matrix: {a: [1, 2]}}
+steps:
+  - {id: x, task: fake.play, with: {size: 7}, gather: [a]}
+  - {id: x, task: fake.nothing, with: {whatever: 1}}
+  - {id: y, task: other.play, with: {big: 1}}
+  - {id: y, run: [echo, "${sweep.a}"]}
+  - {id: x, run: ["true"], with: {n: "${sweep.a}"}}
+decision: {rule: exploratory}
+"""
+    found = problems_of(text)
+    assert not [line for line in found if "not a parameter" in line or "runs once over" in line or "missing" in line]
+    assert sum("is there already" in line for line in found) == 3
+    assert sum("unknown task" in line for line in found) == 2
