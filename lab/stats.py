@@ -112,7 +112,7 @@ class Metric:
             return None
         return cls(
             value=float(raw["value"]),
-            n=int(raw["n"]) if _is_number(raw.get("n")) else None,
+            n=int(raw["n"]) if _is_number(raw.get("n")) and math.isfinite(raw["n"]) else None,
             ci_low=float(raw["ci_low"]) if _is_number(raw.get("ci_low")) else None,
             ci_high=float(raw["ci_high"]) if _is_number(raw.get("ci_high")) else None,
             method=str(raw.get("method") or ""),

@@ -55,8 +55,8 @@ def judge(
 ) -> Verdict:
     """Judge from `metrics[step][job][name]`.
 
-    A condition speaks of every job of its step (all arms, all seeds): it holds if it holds in each of them, and one
-    job that contradicts it contradicts it.
+    A condition speaks of every job it is given of its step (all arms, all seeds; of a `repeat` the caller gives the
+    last repetition only): it holds if it holds in each of them, and one job that contradicts it contradicts it.
     """
     accept = tuple(out for text in decision.get("accept") or () for out in _outcomes(str(text), metrics))
     guards = tuple(out for text in decision.get("guards") or () for out in _outcomes(str(text), metrics))

@@ -352,3 +352,39 @@ def test_numbers_in_words() -> None:
         "1 485 000",
         "2.5e+13",
     ]
+
+
+def repeated(root: Path, *last: float) -> LabPaths:
+    """A step three times in a row (`repeat`), the scores of each in turn."""
+    paths = files.new_lab(root)
+    jobs = [files.spec(f"m-{n}234567890", "m", repetition=n, needs=[]) for n in (1, 2, 3)]
+    files.add_experiment(paths, jobs, decision={"rule": "fixed", "accept": ["m.score > 0.5"], "guards": []})
+    for index, (job, score) in enumerate(zip(jobs, last)):
+        curve = {"title": "Loss", "x": "step", "y": ["loss.policy"]}
+        task = {"metrics": {"score": score}, "curves": [curve]}
+        files.finish(paths, job["job"], task, files={"metrics.jsonl": files.learning_curve()}, index=index)
+    return paths
+
+
+@pytest.mark.parametrize(("scores", "word"), [((0.1, 0.4, 0.9), "Supported"), ((0.9, 0.9, 0.1), "Refuted")])
+def test_of_a_repeated_step_the_last_repetition_is_judged(tmp_path: Path, scores: tuple[float, ...], word: str) -> None:
+    note, warnings = build(repeated(tmp_path, *scores))
+    assert warnings == []
+    assert f"**{word}.**" in note
+    assert note.count("| accept | `m.score > 0.5` |") == 1
+    for turn in (1, 2, 3):
+        assert f"m repeat={turn}" in note
+
+
+def test_the_rules_bound_is_drawn_only_where_it_is_one(tmp_path: Path) -> None:
+    """Two matches in one job share no win rate, and a bound of the value is none of the interval's lower end."""
+    for name, rule, count in (("one", "m.winrate > 0.5", 1), ("two", "m.winrate.ci_low > 0.5", 2)):
+        (tmp_path / name).mkdir()
+        paths = files.new_lab(tmp_path / name)
+        files.add_experiment(paths, [files.spec("m-1234567890", "m")],
+                             decision={"rule": "fixed", "accept": [rule], "guards": []})  # fmt: skip
+        played = [files.match(f"other {n}", (40, 10, 0), (40, 10, 0)) for n in range(count)]
+        task = {"matches": played, "metrics": {"winrate": 0.8}}
+        files.finish(paths, "m-1234567890", task)
+        built = build_note(FS, paths, EXP)
+        assert "dashed line" not in Path(built.path).read_text(), rule

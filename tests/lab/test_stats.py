@@ -125,3 +125,8 @@ def test_read_match_sums_both_colours() -> None:
     assert (match.wins, match.losses, match.draws) == (195, 4, 1)
     assert match.rate.n == 200
     assert (match.rate_black.n, match.rate_white.n) == (100, 100)
+
+
+def test_a_count_that_is_no_number_is_no_count() -> None:
+    metric = Metric.read({"value": 1, "n": float("inf")})
+    assert metric is not None and metric.n is None
