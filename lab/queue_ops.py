@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lab import births
 from lab.errors import LeaseError
-from lab.fsio import dump_json, ensure_dir, publish, remove
+from lab.fsio import dump_json, publish, remove
 from lab.job import JobState
 from lab.queue import Queue
 from lab.release import Releaser
@@ -89,13 +90,13 @@ def _shift(queue: Queue, job: str, sources: tuple[JobState, ...], to: JobState, 
 
 def cancel_exp(queue: Queue, exp: str, *, by: str = "", why: str = "") -> list[Outcome]:
     """Cancel every job of an experiment, last steps first, so that nothing new becomes ready meanwhile."""
+    births.expand(queue, exp)  # a half-done submit is finished first: a job without a token cannot be cancelled
     return [cancel_job(queue, job, by=by, why=why) for job in reversed(queue.jobs_of(exp))]
 
 
 def retry_exp(queue: Queue, exp: str) -> list[Outcome]:
     """Retry what failed, was quarantined or cancelled; done jobs stay. What is ready starts at once."""
-    for folder in (queue.paths.run(exp), queue.paths.done(exp)):
-        ensure_dir(queue.fs, folder)
+    births.expand(queue, exp)
     outcomes = [retry_job(queue, job) for job in queue.jobs_of(exp)]
     Releaser(queue).release()
     return outcomes

@@ -11,7 +11,7 @@ from typing import Any
 from lab import births
 from lab.clock import Clock
 from lab.cluster import Cluster, load_cluster
-from lab.errors import Interrupted, LabError, ProtocolErrors, UsageError
+from lab.errors import Interrupted, LabError, UsageError
 from lab.experiment import expand, new_exp_id
 from lab.fsio import Fs, RealFs, move
 from lab.paths import LabPaths
@@ -230,18 +230,27 @@ class Inbox:
         shown = f"{exp.rpartition('-')[0]}.yaml"
         try:
             text = queue.fs.read(path, MAX_BYTES, follow=False)
-            loaded = load_protocol(shown, text=text, registry=self._tasks(), fs=queue.fs)
         except FileNotFoundError:
             return  # another daemon finished it
-        except ProtocolErrors as error:
-            self._reject(queue.paths.tmp_dir, tmp, exp, str(error))
+        try:
+            manifest = self._manifest(load_protocol(shown, text=text, registry=self._tasks(), fs=queue.fs), exp)
+        except LabError as error:  # the protocol's mistakes, or code that cannot be frozen: said beside the file
+            self._reject(queue.paths.tmp_dir, tmp, exp, "\n".join(filter(None, (str(error), error.hint))))
             return
+        # If another daemon published this id meanwhile, it did so from the same file.
+        if births.publish_experiment(queue, manifest):
+            queue.log(f"{exp}: taken from the inbox, {len(manifest['jobs'])} jobs")
+        queue.fs.unlink(path)
+        births.expand(queue, exp)
+
+    def _manifest(self, loaded: Loaded, exp: str) -> dict[str, Any]:
+        queue = self._queue
         code = None
         if self._freeze:
             from lab.code import freeze
 
             code = freeze(queue.paths, queue.fs, queue.clock)
-        manifest = build_manifest(
+        return build_manifest(
             loaded,
             exp,
             queue.clock,
@@ -250,11 +259,6 @@ class Inbox:
             code=code,
             submitted_by="inbox",
         )
-        # If another daemon published this id meanwhile, it did so from the same file.
-        if births.publish_experiment(queue, manifest):
-            queue.log(f"{exp}: taken from the inbox, {len(manifest['jobs'])} jobs")
-        queue.fs.unlink(path)
-        births.expand(queue, exp)
 
     def _reject(self, folder: str, name: str, exp: str, errors: str) -> None:
         """Keep the file under rejected/ with its errors beside it."""

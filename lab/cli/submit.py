@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 from collections.abc import Mapping
 from typing import Any
 
 from lab.cli.common import CLOCK, FS, add_command, emit, emit_json, lab_of, relative, say, table
-from lab.errors import NotFound
+from lab.errors import NotFound, UsageError
 from lab.fsio import read_json
 from lab.units import format_duration
 
@@ -56,6 +57,10 @@ def _readable(path: str) -> None:
         FS.read(path, 1 << 30)
     except FileNotFoundError:
         raise NotFound(f"no file {path}", "lab protocol new FILE writes one to fill in") from None
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EISDIR, errno.EFBIG, errno.ENXIO):
+            raise
+        raise UsageError(f"{path}: {error.strerror}", "lab protocol new FILE writes one to fill in") from None
 
 
 def _dry_run(args: argparse.Namespace) -> int:

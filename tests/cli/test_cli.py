@@ -113,6 +113,7 @@ def test_init_in_a_checkout_makes_what_is_missing(tmp_path: Path, capsys: pytest
         (["exp", "wait", "last", "--timeout", "5x"], 2, "--timeout"),
         (["note", "path", "last"], 3, "has no note yet"),
         (["submit", "nofile.yaml"], 3, "no file nofile.yaml"),
+        (["submit", "/"], 2, "/: not a regular file"),
         (["status", "--watch"], 2, "--watch needs a terminal"),
         (["status", "--watch", "fast"], 2, "--watch"),
         (["--lab", "/nowhere", "status"], 3, "--lab names /nowhere"),

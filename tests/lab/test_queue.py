@@ -307,3 +307,8 @@ def test_a_full_disk_leaves_no_trail_of_event_files(qlab: QueueLab, monkeypatch:
     assert qlab.fs.listdir(folder) == ["0.jsonl"]
     lines = qlab.fs.read(f"{folder}/0.jsonl").decode().splitlines()
     assert [json.loads(line)["cause"] for line in (lines[0], lines[-1])] == ["one", "two"]
+
+
+def test_a_half_done_submit_can_be_cancelled_without_a_worker(qlab: QueueLab) -> None:
+    assert births.publish_experiment(qlab.queue, manifest(spec("a"), spec("b", index=1)))
+    assert [outcome.state for outcome in queue_ops.cancel_exp(qlab.queue, EXP)] == [JobState.cancelled] * 2

@@ -145,3 +145,20 @@ def test_a_file_taken_by_a_daemon_that_died_is_finished_by_another(qlab: QueueLa
     qlab.clock.advance(31)
     box.look()
     assert qlab.queue.exps() == ["drop-abc234"] and len(qlab.states()) == 2
+
+
+def test_code_that_cannot_be_frozen_rejects_the_inbox_file_with_the_reason(
+    qlab: QueueLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_git(*args: object) -> None:
+        raise LabError("git is not installed", "install git")
+
+    monkeypatch.setattr("lab.code.freeze", no_git)
+    box = submit.Inbox(qlab.actor("host-00000000000000aa"), REGISTRY)
+    put(qlab, "mine.yaml")
+    for _ in range(4):
+        box.look()
+        qlab.clock.advance(2.5)
+    assert not box.pending and qlab.fs.listdir(qlab.paths.exps) == []
+    errors = [name for name in qlab.fs.listdir(qlab.paths.rejected) if name.endswith(".errors.txt")]
+    assert qlab.fs.read(f"{qlab.paths.rejected}/{errors[0]}") == b"git is not installed\ninstall git\n"
