@@ -6,6 +6,10 @@ second of wall-clock time: run it on a quiet machine.
 
 from __future__ import annotations
 
+import sys
+
+sys.path.pop(0)  # this folder, where queue.py would hide the standard library's queue
+
 import argparse
 import json
 import platform

@@ -7,6 +7,10 @@ two passes, and are scored as the board stands, without komi. Known values: 111 
 
 from __future__ import annotations
 
+import sys
+
+sys.path.pop(0)  # this folder, where queue.py would hide the standard library's queue
+
 import argparse
 import json
 import platform

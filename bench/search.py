@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
+sys.path.pop(0)  # this folder, where queue.py would hide the standard library's queue
+
 import argparse
 import json
 

@@ -6,6 +6,10 @@ longer full, so play several times as many games as there are slots. Run it on a
 
 from __future__ import annotations
 
+import sys
+
+sys.path.pop(0)  # this folder, where queue.py would hide the standard library's queue
+
 import argparse
 import json
 import os
