@@ -15,6 +15,7 @@ from lab.clock import Clock
 from lab.cluster import load_cluster
 from lab.errors import LabError
 from lab.fsio import Fs, read_json
+from lab.job import read_manifest
 from lab.paths import LabPaths
 from lab.status import take_snapshot
 from lab.view import expire_seconds, read_view
@@ -238,7 +239,7 @@ def _manifests(fs: Fs, clock: Clock, paths: LabPaths) -> Iterator[Check]:
     damaged = []
     for exp in fs.listdir(paths.exps):
         try:
-            read_json(fs, paths.manifest(exp))
+            read_manifest(fs, paths.manifest(exp), exp)
         except LabError as error:
             damaged.append(str(error))
         except FileNotFoundError:

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any
 
 from lab.errors import CorruptFile
-from lab.fsio import FORMAT, dump_json, parse_json
+from lab.fsio import FORMAT, Fs, dump_json, parse_json, read_json
 from lab.token import is_job_id
 
 
@@ -194,3 +194,18 @@ def _texts(key: str, value: Any) -> tuple[str, ...]:
 def _whole(key: str, value: Any, low: int, high: int | None = None) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
         raise ValueError(f"{key} {value!r} is out of range")
+
+
+def read_manifest(fs: Fs, path: str, exp: str) -> dict[str, Any]:
+    """The manifest of an experiment, checked as far as every reader relies on it. CorruptFile; OSError as `Fs.read`."""
+    manifest = read_json(fs, path)
+    jobs = manifest.get("jobs")
+    if manifest.get("exp") != exp or not isinstance(jobs, list):
+        raise CorruptFile(path, "not the manifest of this experiment")
+    for number, job in enumerate(jobs):
+        if not (isinstance(job, dict) and isinstance(job.get("job"), str) and is_job_id(job["job"])):
+            raise CorruptFile(path, f"jobs[{number}] names no job")
+    for key in ("protocol", "decision"):
+        if not isinstance(manifest.get(key, {}), dict):
+            raise CorruptFile(path, f"its {key} is not an object")
+    return manifest

@@ -13,7 +13,7 @@ from lab.cluster import Cluster
 from lab.errors import CorruptFile, EnvironmentProblem, NotFound
 from lab.events import EventLog
 from lab.fsio import Fs, move, read_json
-from lab.job import JobSpec, JobState
+from lab.job import JobSpec, JobState, read_manifest
 from lab.paths import CLASSES, PRIORITIES, LabPaths
 from lab.token import Token, parse
 
@@ -136,15 +136,13 @@ class Queue:
         if manifest is None:
             path = self.paths.manifest(exp)
             try:
-                manifest = read_json(self.fs, path)
+                manifest = read_manifest(self.fs, path, exp)
             except FileNotFoundError as error:
                 raise NotFound(f"no experiment {exp}", "lab exp list") from error
             except OSError as error:
                 if error.errno in ODD:
                     raise CorruptFile(path, error.strerror or "unreadable") from error
                 raise
-            if not isinstance(manifest.get("jobs"), list) or manifest.get("exp") != exp:
-                raise CorruptFile(path, "not the manifest of this experiment")
             self._manifests[exp] = manifest
         return manifest
 

@@ -13,7 +13,7 @@ from lab import token as tokens
 from lab.clock import Clock
 from lab.errors import CorruptFile
 from lab.fsio import Fs, read_json
-from lab.job import JobState
+from lab.job import JobState, read_manifest
 from lab.paths import CLASSES, PRIORITIES, LabPaths
 from lab.token import Token, host_of
 from lab.units import parse_duration, parse_utc
@@ -90,7 +90,7 @@ def read_manifests(fs: Fs, paths: LabPaths) -> dict[str, dict[str, Any]]:
     found = {}
     for exp in fs.listdir(paths.exps):
         try:
-            found[exp] = read_json(fs, paths.manifest(exp))
+            found[exp] = read_manifest(fs, paths.manifest(exp), exp)
         except (OSError, CorruptFile):
             continue
     return dict(sorted(found.items(), key=lambda item: (str(item[1].get("created", "")), item[0])))
@@ -180,7 +180,11 @@ def _last_events(fs: Fs, paths: LabPaths) -> dict[str, Mapping[str, Any]]:
     last: dict[str, Mapping[str, Any]] = {}
     for inc in fs.listdir(paths.events_root):
         try:
-            numbers = [int(name[:-6]) for name in fs.listdir(paths.events_dir(inc)) if name[:-6].isdigit()]
+            numbers = [
+                int(name[:-6])
+                for name in fs.listdir(paths.events_dir(inc))
+                if name[:-6].isascii() and name[:-6].isdigit()
+            ]
             data = fs.read(paths.events(inc, max(numbers)), 64 << 20) if numbers else b""
         except OSError:
             continue

@@ -22,8 +22,7 @@ from lab.cli.common import (
     table,
 )  # fmt: skip
 from lab.errors import NotFound, UsageError
-from lab.fsio import read_json
-from lab.job import JobState
+from lab.job import JobState, read_manifest
 from lab.paths import LabPaths
 from lab.status import FAILURES
 from lab.token import Token
@@ -112,7 +111,7 @@ def run_list(args: argparse.Namespace) -> int:
 def run_show(args: argparse.Namespace) -> int:
     paths = lab_of(args)
     exp = select(args.exp, experiment_ids(paths), "experiment")
-    manifest = read_json(FS, paths.manifest(exp))
+    manifest = read_manifest(FS, paths.manifest(exp), exp)
     tokens = {token.job: (state, token) for state, token, _ in scan_tokens(FS, paths, exp)}
     states = {job: state for job, (state, _) in tokens.items()}
     jobs = []
@@ -151,7 +150,7 @@ def _note_if_any(paths: LabPaths, exp: str) -> str | None:
 
 def wait_for(paths: LabPaths, exp: str, timeout_s: float | None = None, tick: Any = None) -> dict[str, JobState]:
     """Wait until every job has ended; `tick(states)` is called at each look. UsageError at the time limit."""
-    jobs = _jobs_of(read_json(FS, paths.manifest(exp)))
+    jobs = _jobs_of(read_manifest(FS, paths.manifest(exp), exp))
     deadline = None if timeout_s is None else CLOCK.monotonic() + timeout_s
     while True:
         found = _states(scan_tokens(FS, paths, exp))

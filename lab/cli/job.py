@@ -10,7 +10,7 @@ from lab.cli.common import CLOCK, FS, add_command, emit, emit_json, lab_of, rela
 from lab.cli.exp import experiment_ids, open_queue, report
 from lab.errors import NotFound, UsageError
 from lab.fsio import read_json
-from lab.job import JobState
+from lab.job import JobState, read_manifest
 from lab.paths import LabPaths
 from lab.reasons import explain
 from lab.token import Token
@@ -61,7 +61,7 @@ def run_list(args: argparse.Namespace) -> int:
     wanted: set[str] | None = None
     if args.exp:
         exp = select(args.exp, experiment_ids(paths), "experiment")
-        wanted = {str(job["job"]) for job in read_json(FS, paths.manifest(exp)).get("jobs") or ()}
+        wanted = {str(job["job"]) for job in read_manifest(FS, paths.manifest(exp), exp).get("jobs") or ()}
     if args.state:
         try:
             JobState.from_word(args.state)

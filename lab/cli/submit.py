@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.cli.common import CLOCK, FS, add_command, emit, emit_json, lab_of, relative, say, table
 from lab.errors import NotFound, UsageError
-from lab.fsio import read_json
+from lab.job import read_manifest
 from lab.units import format_duration
 
 __all__ = ["plan", "register", "submit_file"]
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return _dry_run(args)
     paths, exp = submit_file(args)
-    manifest = read_json(FS, paths.manifest(exp))
+    manifest = read_manifest(FS, paths.manifest(exp), exp)
     jobs = [str(job["job"]) for job in manifest["jobs"]]
     if args.json:
         emit_json({"exp": exp, "jobs": jobs, "manifest": paths.manifest(exp)})

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.errors import LabError, NotFound
-from lab.fsio import Fs, read_json
-from lab.job import JobState
+from lab.fsio import Fs
+from lab.job import JobState, read_manifest
 from lab.paths import LabPaths
 from lab.queue import ODD
 from lab.results import accepted_result
@@ -145,7 +145,7 @@ class NoteSource:
 def read_source(fs: Fs, paths: LabPaths, exp: str) -> NoteSource:
     """Read one experiment; raises NotFound if no such experiment was ever submitted."""
     try:
-        manifest = read_json(fs, paths.manifest(exp))
+        manifest = read_manifest(fs, paths.manifest(exp), exp)
     except FileNotFoundError:
         raise NotFound(f"no experiment {exp}", "lab exp list shows them") from None
     ids = {str(job["job"]) for job in manifest.get("jobs") or ()}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.errors import CorruptFile
-from lab.fsio import dump_json
-from lab.job import Input, JobSpec, JobState, Resources
+from lab.fsio import RealFs, dump_json
+from lab.job import Input, JobSpec, JobState, Resources, read_manifest
 
 SPEC = JobSpec(
     job="learn-8c1f09b2aa",
@@ -101,3 +103,25 @@ def test_half_a_file_is_corrupt() -> None:
     for cut in (0, 1, len(whole) // 2, len(whole) - 3):
         with pytest.raises(CorruptFile):
             JobSpec.from_json(whole[:cut], "x")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"exp": "another-aaaaaa"},
+        {"jobs": {}},
+        {"jobs": [3]},
+        {"jobs": [{"job": "../x"}]},
+        {"jobs": [{}]},
+        {"protocol": []},
+        {"decision": "x"},
+    ],
+)
+def test_a_damaged_manifest_is_refused_with_its_path(tmp_path: Path, changes: dict[str, Any]) -> None:
+    path = str(tmp_path / "manifest.json")
+    good = {"format": 1, "exp": "x-aaaaaa", "jobs": [{"job": "a-0123456789"}], "protocol": {}, "decision": {}}
+    Path(path).write_bytes(dump_json(good))
+    assert read_manifest(RealFs(), path, "x-aaaaaa") == good
+    Path(path).write_bytes(dump_json({**good, **changes}))
+    with pytest.raises(CorruptFile, match=re.escape(path)):
+        read_manifest(RealFs(), path, "x-aaaaaa")

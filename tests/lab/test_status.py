@@ -164,6 +164,7 @@ def test_damaged_files_are_left_out(tmp_path: Path) -> None:
     FS.create(paths.manifest("half-aaaaaa"), b"[]")
     files.event(paths, {"no": "job"})
     FS.append(paths.events(INC, 0), b'{"half')
+    FS.create(f"{paths.events_dir(INC)}/\u00b2.jsonl", b"")  # a digit, but not a number
     snap = snapshot(paths)
     assert snap.counts["done"] == 3 and snap.experiments == 1
 
