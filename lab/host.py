@@ -44,12 +44,8 @@ def job_class(gpus: int) -> str:
 def local_dir(environ: dict[str, str] | None = None) -> str:
     """A private folder on local disk for locks, beats and caches that must not be shared between hosts."""
     env = dict(os.environ) if environ is None else environ
-    if env.get("GOLAB_LOCAL"):
-        path = env["GOLAB_LOCAL"]
-    elif env.get("XDG_RUNTIME_DIR"):
-        path = os.path.join(env["XDG_RUNTIME_DIR"], "golab")
-    else:
-        path = f"/tmp/golab-{os.getuid()}"
+    # Not XDG_RUNTIME_DIR: a login shell has it and a service has not, and both must meet at the same locks.
+    path = env.get("GOLAB_LOCAL") or f"/tmp/golab-{os.getuid()}"
     os.makedirs(path, mode=0o700, exist_ok=True)
     if os.stat(path).st_uid != os.getuid():
         raise LeaseError(

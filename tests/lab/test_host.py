@@ -26,7 +26,7 @@ def test_one_daemon_per_lab_and_name(tmp_path: Path) -> None:
 def test_local_folder_is_private_and_configurable(tmp_path: Path) -> None:
     path = host.local_dir({"GOLAB_LOCAL": str(tmp_path / "x")})
     assert Path(path).stat().st_mode & 0o777 == 0o700
-    assert host.local_dir({"XDG_RUNTIME_DIR": str(tmp_path)}) == str(tmp_path / "golab")
+    assert host.local_dir({"XDG_RUNTIME_DIR": str(tmp_path)}) == host.local_dir({})
     assert host.cache_dir({"GOLAB_CACHE": "/c"}) == "/c"
     assert host.cache_dir({"HOME": "/h"}) == "/h/.cache/golab"
 
