@@ -1,4 +1,4 @@
-"""What people ask of jobs and experiments: cancel, retry, hold, unhold; and why a job is not running."""
+"""What people ask of jobs and experiments: cancel, retry, hold, unhold."""
 
 from __future__ import annotations
 
@@ -100,40 +100,3 @@ def retry_exp(queue: Queue, exp: str) -> list[Outcome]:
     outcomes = [retry_job(queue, job) for job in queue.jobs_of(exp)]
     Releaser(queue).release()
     return outcomes
-
-
-def explain_job(queue: Queue, job: str) -> list[str]:
-    """Why a job is not running (or what became of it), one sentence a line."""
-    spec = queue.spec(job)
-    state, token, _ = queue.find(job)
-    lines = [f"{job} is {state.word} (g{token.g}, losses {token.l}/{spec.max_losses}, "
-             f"failures {token.f}/{spec.max_failures})"]  # fmt: skip
-    if state is JobState.waiting:
-        places = {other: queue.find(other)[0] for other in spec.needs}
-        open_needs = [f"{other} is {place.word}" for other, place in places.items() if place is not JobState.done]
-        lines.append(
-            "it needs " + "; ".join(open_needs) if open_needs else "its needs are met; a worker will release it"
-        )
-    elif state is JobState.ready:
-        wants = spec.resources
-        lines.append(f"it waits for a worker with {wants.cpus} CPUs, {wants.gpus} GPUs free"
-                     + (f" of type {wants.gpu_type}" if wants.gpu_type else "")
-                     + (f" and roles {', '.join(wants.roles)}" if wants.roles else ""))  # fmt: skip
-        if not queue.fs.listdir(queue.paths.workers):
-            lines.append("no worker has ever run in this lab: start one with `lab worker`")
-    elif state is JobState.delayed:
-        wait = max(0.0, (token.t or 0) - queue.clock.wall())
-        lines.append(f"it failed before and is tried again in {wait:.0f} s")
-    elif state is JobState.held:
-        lines.append("somebody holds it; `lab job unhold` lets it go")
-    elif state is JobState.running:
-        lines.append(f"worker {token.inc} runs it")
-    elif state is JobState.cancelled:
-        lines.append("somebody cancelled it" if queue.cancel_intended(job) else "a job it needs did not succeed")
-    elif state is JobState.quarantine:
-        lines.append(f"its workers died {token.l} times while it ran; `lab job retry {job}` tries again")
-    elif state is JobState.failed:
-        lines.append(f"see `lab job log {job}`; `lab job retry {job}` tries again")
-    if not state.terminal and queue.cancel_intended(job):
-        lines.append("somebody asked to cancel it")
-    return lines

@@ -43,11 +43,15 @@ def reason(job: str, view: View) -> str:
     if state is JobState.ready:
         return _unserved(spec, view)
     ended = {
-        JobState.failed: f"failed by itself {token.f} times",
-        JobState.quarantine: f"in quarantine: lost with its worker {token.l} times",
+        JobState.failed: f"failed by itself {_times(token.f)}",
+        JobState.quarantine: f"in quarantine: lost with its worker {_times(token.l)}",
         JobState.cancelled: "cancelled",
     }[state]
     return f"{ended}{cause}; lab job retry {job}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _waits_for(spec: Mapping[str, Any], view: View) -> str:

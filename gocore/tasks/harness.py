@@ -98,6 +98,15 @@ class Context:
         """Whether to checkpoint and leave as soon as possible."""
         return self._stop.set
 
+    def device(self) -> str:
+        """Give the device the parameters ask for, "cpu" or "cuda". Raises BadParams where there is none."""
+        from gocore.evaluator import pick_device  # here: the harness itself does without torch
+
+        try:
+            return pick_device(self.params["device"])
+        except ValueError as error:
+            raise BadParams([str(error)]) from error
+
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line to metrics.jsonl; what is not finite is left out."""
         finite = {name: value for name, value in values.items() if math.isfinite(value)}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from gocore._core import decode_record
 from gocore.checkpoint import save_net, versions
-from gocore.evaluator import pick_device
 from gocore.files import write_atomic
 from gocore.loop import Loop, LoopConfig
 from gocore.record_sgf import final_position, record_to_sgf, result_text
 from gocore.replay import read_verified
 from gocore.selfplay import choose_walk_threads
-from gocore.tasks.harness import BadParams, Context
+from gocore.tasks.harness import Context
 from gocore.telemetry import early_pass_metric
 from gocore.types import Json
 
@@ -66,10 +65,7 @@ _CURVES = [
 def run(context: Context) -> None:
     """Run or go on with a loop; leaves the artifacts net, initial_net, records and final_game."""
     params = context.params
-    try:
-        device = pick_device(params["device"])
-    except ValueError as error:
-        raise BadParams([str(error)]) from error
+    device = context.device()
     names = ["size", "rules", "net", "iterations", "games", "search", "selfplay", "training", "health"]
     names += ["evaluation", "checkpoint_s"]
     walkers = choose_walk_threads(params["walk_threads"], threads=context.threads, device=device)

@@ -10,7 +10,6 @@ import numpy as np
 
 from gocore._core import decode_record
 from gocore.checkpoint import versions
-from gocore.evaluator import pick_device
 from gocore.files import append_line, write_atomic
 from gocore.match import MatchConfig, MatchResult, Pair, play_match
 from gocore.ratings import elo_metric, winrate_metric
@@ -18,7 +17,7 @@ from gocore.record_sgf import final_position, record_to_sgf, result_text
 from gocore.replay import ShardWriter, carry_over, read_games, save_records
 from gocore.reporting import Preempted
 from gocore.selfplay import choose_walk_threads
-from gocore.tasks.harness import BadParams, Context, TaskFailure
+from gocore.tasks.harness import Context, TaskFailure
 from gocore.types import Json
 
 PAIRS_PER_SHARD = 25
@@ -27,10 +26,7 @@ PAIRS_PER_SHARD = 25
 def run(context: Context) -> None:
     """Play the match; pairs are kept as they finish, so a stopped match goes on with the next pair."""
     params = context.params
-    try:
-        device = pick_device(params["device"])
-    except ValueError as error:
-        raise BadParams([str(error)]) from error
+    device = context.device()
     names = ["size", "rules", "player", "opponent", "pairs", "opening_moves", "slots", "groups"]
     names += ["temperature_moves", "temperature", "move_cap"]
     walkers = choose_walk_threads(params["walk_threads"], threads=context.threads, device=device)

@@ -7,24 +7,21 @@ from pathlib import Path
 
 from gocore._core import NUM_PLANES, Pool, decode_record
 from gocore.checkpoint import load_net, save_net, versions
-from gocore.evaluator import make_evaluator, pick_device
+from gocore.evaluator import make_evaluator
 from gocore.files import write_atomic
 from gocore.net import NetConfig, make_net
 from gocore.record_sgf import final_position, record_to_sgf
 from gocore.replay import ShardWriter, carry_over, read_verified, save_records
 from gocore.reporting import Preempted
 from gocore.selfplay import batch_rows, choose_walk_threads, drive, one_core_each, selfplay_config
-from gocore.tasks.harness import BadParams, Context
+from gocore.tasks.harness import Context
 from gocore.telemetry import GameTelemetry, early_pass_metric
 
 
 def run(context: Context) -> None:
     """Play until `games` games are accepted; each full shard counts, also across attempts."""
     params = context.params
-    try:
-        device = pick_device(params["device"])
-    except ValueError as error:
-        raise BadParams([str(error)]) from error
+    device = context.device()
     records = context.artifacts_dir / "records"
     if context.resume is not None:
         carry_over(context.resume / "records", records)

@@ -9,11 +9,10 @@ import torch
 
 from gocore._core import NUM_PLANES
 from gocore.checkpoint import CheckpointError, load_net, load_state, save_net, save_state, versions
-from gocore.evaluator import pick_device
 from gocore.net import NetConfig, make_net
 from gocore.replay import Window
 from gocore.reporting import Preempted
-from gocore.tasks.harness import BadParams, Context, TaskFailure
+from gocore.tasks.harness import Context, TaskFailure
 from gocore.train import Averages, TrainConfig, Trainer, recalibrate
 
 LOG_EVERY_STEPS = 10
@@ -22,10 +21,7 @@ LOG_EVERY_STEPS = 10
 def run(context: Context) -> None:
     """Train on each row `rows_per_new_row` times on average; resumes at the step it was stopped at."""
     params = context.params
-    try:
-        device = pick_device(params["device"])
-    except ValueError as error:
-        raise BadParams([str(error)]) from error
+    device = context.device()
     torch.set_num_threads(context.threads)
     if params["checkpoint"] is not None:
         initial, sidecar = load_net(params["checkpoint"], planes=NUM_PLANES)
