@@ -39,7 +39,7 @@ def reason(job: str, view: View) -> str:
             return f"{when} after failure {token.f}/{spec.get('max_failures', '?')}{cause}"
         return f"{when} after loss {token.l}/{spec.get('max_losses', '?')}{cause}"
     if state is JobState.held:
-        return f"held by a person{cause}"
+        return f"held by a person{cause}; lab job unhold {job}"
     if state is JobState.ready:
         return _unserved(spec, view)
     ended = {

@@ -1,4 +1,4 @@
-"""lab job list|show|log|explain|cancel|retry: single jobs."""
+"""lab job list|show|log|explain|cancel|retry|hold|unhold: single jobs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_LOG_BYTES = 1 << 30
 
 
 def register(subparsers: Any) -> None:
-    parser = add_command(subparsers, "job", "jobs: list, show, log, explain, cancel, retry", None)
+    parser = add_command(subparsers, "job", "jobs: list, show, log, explain, cancel, retry, hold, unhold", None)
     nouns = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=type(parser))
     listing = add_command(nouns, "list", "list jobs, oldest first", run_list, data=True)
     listing.add_argument("--state", metavar="STATE", help="only jobs in this state")
@@ -34,6 +34,8 @@ def register(subparsers: Any) -> None:
         ("explain", "say in one line why a job is not running", run_explain),
         ("cancel", "cancel a job", run_cancel),
         ("retry", "run a failed, quarantined or cancelled job again", run_retry),
+        ("hold", "keep a job that does not run yet from running", run_hold),
+        ("unhold", "let a held job go on", run_unhold),
     ):
         verb = add_command(nouns, name, help_text, run, data=True)
         verb.add_argument("job", metavar="JOB", help="an id, a unique prefix of one, or `last`")
@@ -175,3 +177,15 @@ def run_retry(args: argparse.Namespace) -> int:
     from lab.queue_ops import retry_job
 
     return _change(args, retry_job)
+
+
+def run_hold(args: argparse.Namespace) -> int:
+    from lab.queue_ops import hold_job
+
+    return _change(args, hold_job)
+
+
+def run_unhold(args: argparse.Namespace) -> int:
+    from lab.queue_ops import unhold_job
+
+    return _change(args, unhold_job)

@@ -231,6 +231,9 @@ def test_submit_cancel_retry(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     code, _, err = run(capsys, "submit", "toy.yaml", "--once")
     assert code == 2 and made["exp"] in err
 
+    assert document(capsys, "job", "hold", "last")["jobs"][0]["state"] == "held"
+    assert "lab job unhold" in run(capsys, "job", "explain", job)[1]
+    assert document(capsys, "job", "unhold", "last")["jobs"][0]["state"] == "waiting"
     assert document(capsys, "job", "cancel", "last", "--why", "test")["jobs"][0]["state"] == "cancelled"
     assert run(capsys, "job", "explain", job)[1].startswith(f"{job}: cancelled")
     assert document(capsys, "exp", "retry", "last")["jobs"][0]["changed"]

@@ -229,7 +229,7 @@ def test_delayed_tells_when_and_after_what(tmp_path: Path) -> None:
         ("failed", f"g9.l0.f3.{INC}", "failed by itself 3 times; lab job retry m-1234567890"),
         ("quarantine", f"g9.l3.f0.{INC}", "in quarantine: lost with its worker 3 times; lab job retry m-1234567890"),
         ("cancelled", "g1.l0.f0", "cancelled; lab job retry m-1234567890"),
-        ("held", "g1.l0.f0", "held by a person"),
+        ("held", "g1.l0.f0", "held by a person; lab job unhold m-1234567890"),
     ],
 )
 def test_every_end_has_a_reason(tmp_path: Path, folder: str, suffix: str, told: str) -> None:
