@@ -32,7 +32,7 @@ struct PoolConfig {
   int groups = 2;
   int threads = 1;
   uint64_t seed = 0;
-  int move_cap = 0;             // 0: 2 * size * size
+  int move_cap = 0;             // 0: 2 * size * size + 100 (small boards have long fights for their size)
   double komi_stdev = 0;        // komi + a rounded normal draw per game (or pair): its fraction stays
   int opening_moves = 0;
   bool opening_from_policy = false;
@@ -45,7 +45,7 @@ struct PoolConfig {
   // Throws Error naming the key whose value is out of range.
   void check() const;
   int num_nets() const;
-  int cap() const { return move_cap > 0 ? move_cap : 2 * size * size; }
+  int cap() const { return move_cap > 0 ? move_cap : 2 * size * size + 100; }
 };
 
 }  // namespace go

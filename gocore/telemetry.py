@@ -81,9 +81,9 @@ def early_pass_metric(summary: Json) -> Json:
 class Health:
     """Thresholds that halt a run; None switches one off."""
 
-    after: int = 2  # iterations that may still be ill: random play passes and wanders
+    after: int = 4  # iterations that may still be ill: young nets pass and wander
     capped_max: float | None = 0.01
-    early_pass_max: float | None = 0.05
+    early_pass_max: float | None = 0.15
     early_moves: int = 9
 
     def complaints(self, telemetry: GameTelemetry, iteration: int) -> list[str]:

@@ -27,11 +27,11 @@ steps:
   - id: few                         # lower-case letters, digits, hyphens
     task: gocore.loop               # an instrument's task; or `run: [any, command]`
     time: 30m                       # limit of one attempt; units are written out
-    with: {{size: 7, search: {{visits: 32}}, seed: "${{seed}}"}}
+    with: {{size: 7, rules: {{komi: 9}}, search: {{visits: 32}}, selfplay: {{opening_moves: 4}}, seed: "${{seed}}"}}
   - id: many
     task: gocore.loop
     time: 30m
-    with: {{size: 7, search: {{visits: 64}}, seed: "${{seed}}"}}
+    with: {{size: 7, rules: {{komi: 9}}, search: {{visits: 64}}, selfplay: {{opening_moves: 4}}, seed: "${{seed}}"}}
   - id: match                       # once per seed: it needs the two nets of its own arm
     task: gocore.match
     needs: [few, many]
@@ -39,9 +39,11 @@ steps:
     # gather: [seed]                # would make it one job over all seeds, with lists in the references
     with:
       size: 7
+      rules: {{komi: 9}}
       player: {{kind: net, checkpoint: "${{steps.many.artifacts.net}}", visits: 32}}
       opponent: {{kind: net, checkpoint: "${{steps.few.artifacts.net}}", visits: 32}}
       pairs: 100                    # two games each, colours swapped
+      seed: "${{seed}}"
 
 decision:                           # frozen at submit, before the first result exists
   rule: fixed                       # or `exploratory`: no claim, just a look

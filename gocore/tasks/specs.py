@@ -63,7 +63,12 @@ _CHECKPOINT_S = Param(type="float", default=300.0, min=1, max=86_400, help="seco
 _DEVICE = Param(type="str", default="auto", choices=("auto", "cpu", "cuda"), help="where nets run")
 
 _MOVE_CAP = Param(
-    type="int", default=None, nullable=True, min=1, max=10_000, help="moves before a game is cut; null is 2 x size^2"
+    type="int",
+    default=None,
+    nullable=True,
+    min=1,
+    max=10_000,
+    help="moves before a game is cut; null is 2 x size^2 + 100",
 )
 
 _RULES = Param(
@@ -145,12 +150,12 @@ _TRAINING = Param(
 _HEALTH = Param(
     help="thresholds that halt a sick run; null switches one off",
     params={
-        "after": Param(type="int", default=2, min=0, max=10_000, help="iterations that may still be ill"),
+        "after": Param(type="int", default=4, min=0, max=10_000, help="iterations that may still be ill"),
         "capped_max": Param(
             type="float", default=0.01, nullable=True, min=0, max=1, help="share of games cut by the cap"
         ),
         "early_pass_max": Param(
-            type="float", default=0.05, nullable=True, min=0, max=1, help="passes among the first moves, per colour"
+            type="float", default=0.15, nullable=True, min=0, max=1, help="passes among the first moves, per colour"
         ),
         "early_moves": Param(type="int", default=9, min=1, max=400, help="how many moves count as first"),
     },

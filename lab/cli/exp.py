@@ -120,11 +120,12 @@ def run_show(args: argparse.Namespace) -> int:
         jobs.append({"job": spec["job"], "step": spec["step"], "state": state.word, "needs": spec.get("needs") or [],
                      "failures": token.f if token else 0, "losses": token.l if token else 0})  # fmt: skip
     word = experiment_state(_jobs_of(manifest), states)
-    note = _note_if_any(paths, exp)
+    note, front = _note_if_any(paths, exp)
     if args.json:
         keys = ("title", "created", "submitted_by", "protocol_sha256", "code", "decision")
         emit_json({"exp": exp, "state": word, **{key: manifest.get(key) for key in keys},
-                   "question": manifest.get("protocol", {}).get("question"), "note": note, "jobs": jobs})  # fmt: skip
+                   "question": (manifest.get("protocol") or {}).get("question"), "verdict": front.get("verdict"),
+                   "finding": front.get("finding"), "note": note, "jobs": jobs})  # fmt: skip
         return 0
     rule = manifest.get("decision") or {}
     emit([f"{exp}: {word}", f"title     {manifest.get('title')}",
@@ -132,7 +133,7 @@ def run_show(args: argparse.Namespace) -> int:
           f"rule      {rule.get('rule')}: {'; '.join(rule.get('accept') or []) or 'no conditions'}",
           f"submitted {manifest.get('created')} by {manifest.get('submitted_by')}"])  # fmt: skip
     if note:
-        emit([f"note      {relative(note)}"])
+        emit([f"verdict   {front.get('verdict', '?')}: {front.get('finding', '')}", f"note      {relative(note)}"])
     emit([""])
     table(args, ("JOB", "STATE", "FAILURES", "LOSSES", "NEEDS"),
           [(j["job"], state_text(j["state"]), j["failures"], j["losses"], " ".join(j["needs"]))
@@ -140,12 +141,15 @@ def run_show(args: argparse.Namespace) -> int:
     return 0
 
 
-def _note_if_any(paths: LabPaths, exp: str) -> str | None:
+def _note_if_any(paths: LabPaths, exp: str) -> tuple[str | None, dict[str, Any]]:
+    """The note's path and front matter, once it has been built."""
+    from lab.notebook.index import parse_front_matter
+
     try:
-        FS.read(paths.note(exp))
+        text = FS.read(paths.note(exp)).decode("utf-8", "replace")
     except FileNotFoundError:
-        return None
-    return paths.note(exp)
+        return None, {}
+    return paths.note(exp), parse_front_matter(text)
 
 
 def wait_for(paths: LabPaths, exp: str, timeout_s: float | None = None, tick: Any = None) -> dict[str, JobState]:
