@@ -165,22 +165,23 @@ def results(source: NoteSource) -> list[str]:
         )
         conditions = sorted({f"{m.player} against {m.opponent}: {m.conditions}" for _, m in matches if m.conditions})
         lines += ["", *(f"- {text}" for text in conditions)]
-        for _, match in matches:
+        for attempt, match in matches:
             if match.no_result:
                 share = f"{match.no_result} of {match.games} games"
                 lines.append(
-                    f"- {match.player} against {match.opponent}: {share} ended without result and are not in n"
+                    f"- {_player(attempt, match)} against {match.opponent}: {share} ended without result and are not in n"
                 )
-        pairs = [(match, match.pairs) for _, match in matches if match.pairs]
+        pairs = [(attempt, match, match.pairs) for attempt, match in matches if match.pairs]
         if pairs:
-            scores = sorted({score for _, counts in pairs for score, _ in counts}, reverse=True)
+            scores = sorted({score for _, _, counts in pairs for score, _ in counts}, reverse=True)
             lines += [
                 "",
                 "Colour-swapped pairs (one opening each, from both sides) by the player's points:",
                 "",
             ]
             rows = [
-                (f"{m.player} against {m.opponent}", *(dict(counts).get(s, 0) for s in scores)) for m, counts in pairs
+                (f"{_player(a, m)} against {m.opponent}", *(dict(counts).get(s, 0) for s in scores))
+                for a, m, counts in pairs
             ]
             lines += table(("Match", *(f"{score:g}" for score in scores)), rows)
     rows = [
@@ -205,8 +206,18 @@ def results(source: NoteSource) -> list[str]:
 
 def _match_row(attempt: Attempt, match: MatchCount) -> tuple[str, ...]:
     wld = ["/".join(str(count) for count in side) for side in (match.black, match.white)]
-    player = f"{match.player} ({attempt.variant})" if attempt.variant else match.player
-    return (player, match.opponent, str(match.rate.n), *wld, rate_text(match.rate), elo_text(match.rate))
+    return (
+        _player(attempt, match),
+        match.opponent,
+        str(match.rate.n),
+        *wld,
+        rate_text(match.rate),
+        elo_text(match.rate),
+    )
+
+
+def _player(attempt: Attempt, match: MatchCount) -> str:
+    return f"{match.player} ({attempt.variant})" if attempt.variant else match.player
 
 
 def figures(drawn: Sequence[Figure]) -> list[str]:

@@ -298,6 +298,7 @@ def test_a_sweep_names_arm_and_seed_and_counts_its_outcomes(tmp_path: Path) -> N
     for arm in ("a", "b"):
         for seed in (1, 2):
             assert f"| trained (search={arm} seed={seed}) | random | 200 |" in note
+            assert f"| trained (search={arm} seed={seed}) against random |" in note
 
 
 def test_a_sweeps_curve_keeps_every_run_in_its_data(tmp_path: Path) -> None:
