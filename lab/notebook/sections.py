@@ -168,9 +168,8 @@ def results(source: NoteSource) -> list[str]:
         for attempt, match in matches:
             if match.no_result:
                 share = f"{match.no_result} of {match.games} games"
-                lines.append(
-                    f"- {_player(attempt, match)} against {match.opponent}: {share} ended without result and are not in n"
-                )
+                who = f"{_player(attempt, match)} against {match.opponent}"
+                lines.append(f"- {who}: {share} ended without result and are not in n")
         pairs = [(attempt, match, match.pairs) for attempt, match in matches if match.pairs]
         if pairs:
             scores = sorted({score for _, _, counts in pairs for score, _ in counts}, reverse=True)

@@ -283,7 +283,9 @@ def sweep(root: Path) -> LabPaths:
     files.add_experiment(paths, jobs, decision=rule)
     curve = {"title": "Loss", "x": "step", "y": ["loss.policy"]}
     for index, (job, wins) in enumerate(zip(jobs, (95, 96, 97, 85))):
-        played = files.match("random", (wins, 100 - wins, 0), (wins, 100 - wins, 0))
+        played = files.match("random", (wins, 100 - wins, 0), (wins, 100 - wins, 0)) | {
+            "pairs": {"2": wins, "0": 100 - wins}
+        }
         rate = read_match(played).rate
         claimed = {"value": rate.value, "n": rate.n, "ci_low": rate.low, "ci_high": rate.high, "method": "wilson"}
         task = {"matches": [played], "metrics": {"winrate": claimed}, "curves": [curve]}
