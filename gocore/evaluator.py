@@ -8,6 +8,7 @@ that follow from the number of rows alone keep equal games equal bit for bit.
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -44,7 +45,7 @@ def padded_rows(rows: int, max_batch: int) -> int:
     return min(-(-rows // step) * step, max_batch)
 
 
-class _TorchEvaluator:
+class _TorchEvaluator(ABC):
     """What the two evaluators share: the folded net, the swap, splitting of batches that are too long."""
 
     def __init__(self, net: Net, max_batch: int, device: torch.device, dtype: torch.dtype) -> None:
@@ -75,8 +76,9 @@ class _TorchEvaluator:
         parts = [self._batch(planes_BCSS[i : i + self.max_batch]) for i in range(0, rows, self.max_batch)]
         return Evaluation(*(np.concatenate(arrays) for arrays in zip(*parts)))
 
+    @abstractmethod
     def _batch(self, planes_BCSS: FloatArray) -> Evaluation:
-        raise NotImplementedError
+        """Evaluate at most `max_batch` rows."""
 
     def _finish(self, outputs: list[torch.Tensor], rows: int, size: int) -> Evaluation:
         policy_BA, value_B, score_B, ownership_BSS = (t[:rows].float().cpu().numpy() for t in outputs)
