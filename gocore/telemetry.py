@@ -83,7 +83,7 @@ class Health:
 
     after: int = 4  # iterations that may still be ill: young nets pass and wander
     capped_max: float | None = 0.01
-    early_pass_max: float | None = 0.15
+    early_pass_max: float | None = 0.3
     early_moves: int = 9
 
     def complaints(self, telemetry: GameTelemetry, iteration: int) -> list[str]:

@@ -155,7 +155,7 @@ _HEALTH = Param(
             type="float", default=0.01, nullable=True, min=0, max=1, help="share of games cut by the cap"
         ),
         "early_pass_max": Param(
-            type="float", default=0.15, nullable=True, min=0, max=1, help="passes among the first moves, per colour"
+            type="float", default=0.3, nullable=True, min=0, max=1, help="passes among the first moves, per colour"
         ),
         "early_moves": Param(type="int", default=9, min=1, max=400, help="how many moves count as first"),
     },
